@@ -1,0 +1,112 @@
+"""Every error of the box: what is wrong, what to do next, whether trying again can help.
+
+Adapters translate outside exceptions into these once and keep the cause. No message here may hold a patient's data.
+"""
+
+from __future__ import annotations
+
+
+class SlipwayError(Exception):
+    """Base of all. `summary` is one sentence; `hint` says what to do next; `exit_status` is the command's."""
+
+    code = "failed"
+    hint = "Look at `slipway status`, then at the journal of the service: journalctl -u slipway."
+    retry = False
+    exit_status = 1
+
+    def __init__(self, summary: str, *, hint: str | None = None) -> None:
+        super().__init__(summary)
+        self.summary = summary
+        if hint is not None:
+            self.hint = hint
+
+
+class SettingsError(SlipwayError):
+    code = "settings_wrong"
+    hint = "Correct the settings file; `slipway settings show` prints what is in force."
+    exit_status = 2
+
+
+class FormatError(SlipwayError):
+    """Bytes that are not what they should be: truncated, altered, of another version."""
+
+    code = "format_wrong"
+    hint = "The bytes were damaged or altered on their way. Fetch them again; if it persists, ask for a new slip."
+
+
+class LinkMistyped(FormatError):
+    code = "link_mistyped"
+    hint = "Copy the link again, or scan the code on the slip once more."
+
+
+class FactorWrong(SlipwayError):
+    code = "wrong_factor"
+    hint = "Check the birth date (YYYYMMDD) and try again; five wrong tries lock the link for good."
+
+
+class LinkGone(SlipwayError):
+    """Expired, revoked, locked or unknown."""
+
+    code = "link_gone"
+    hint = "Ask the imaging department to renew the link or to print a new slip."
+
+
+class ProtocolError(SlipwayError):
+    """A DICOM peer broke PS3.8 or PS3.7."""
+
+    code = "protocol_broken"
+    hint = "The sender does not follow the DICOM upper layer protocol; check what is connected to the box's port."
+
+
+class SpoolFull(SlipwayError):
+    code = "spool_full"
+    hint = "Free space on the spool's disk, or wait until the relay has caught up; senders may try again."
+    retry = True
+
+
+class SpoolBroken(SlipwayError):
+    """A write or sync failed; after that nothing is accepted until a restart has read everything again."""
+
+    code = "spool_broken"
+    hint = "The disk under the spool failed. Check it (dmesg, smartctl), then restart the service."
+
+
+class VaultUnreachable(SlipwayError):
+    code = "vault_unreachable"
+    hint = "Check the network and [vault] url; the box keeps receiving and goes on by itself."
+    retry = True
+
+
+class VaultRefused(SlipwayError):
+    """The vault answered, and said no."""
+
+    code = "vault_refused"
+    hint = "See `slipway status`; if the box was revoked, enrol it again with `slipway enrol URL CODE`."
+
+
+class NotEnrolled(SlipwayError):
+    code = "not_enrolled"
+    hint = "Ask the vault's operator for a code (slipway-vault enrol-code NAME), then run `slipway enrol URL CODE`."
+
+
+class PrinterUnreachable(SlipwayError):
+    code = "printer_unreachable"
+    hint = "Check the printer's power, cable and paper; `slipway printer status` says what the box sees."
+    retry = True
+
+
+class NotRunning(SlipwayError):
+    code = "not_running"
+    hint = "Start the service: systemctl start slipway (or `slipway run`)."
+
+
+class NotFound(SlipwayError):
+    code = "not_found"
+    hint = "List what there is: `slipway shares list`, `slipway slips list`, `slipway peers list`."
+
+
+class NotPossible(SlipwayError):
+    """A rule of the tables forbids it in this state."""
+
+    code = "not_possible"
+    hint = "`slipway shares show ID` tells in which state it is."
