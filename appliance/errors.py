@@ -34,17 +34,17 @@ class FormatError(SlipwayError):
     hint = "The bytes were damaged or altered on their way. Fetch them again; if it persists, ask for a new slip."
 
 
-class LinkMistyped(FormatError):
+class LinkMistypedError(FormatError):
     code = "link_mistyped"
     hint = "Copy the link again, or scan the code on the slip once more."
 
 
-class FactorWrong(SlipwayError):
+class FactorWrongError(SlipwayError):
     code = "wrong_factor"
     hint = "Check the birth date (YYYYMMDD) and try again; five wrong tries lock the link for good."
 
 
-class LinkGone(SlipwayError):
+class LinkGoneError(SlipwayError):
     """Expired, revoked, locked or unknown."""
 
     code = "link_gone"
@@ -58,54 +58,54 @@ class ProtocolError(SlipwayError):
     hint = "The sender does not follow the DICOM upper layer protocol; check what is connected to the box's port."
 
 
-class SpoolFull(SlipwayError):
+class SpoolFullError(SlipwayError):
     code = "spool_full"
     hint = "Free space on the spool's disk, or wait until the relay has caught up; senders may try again."
     retry = True
 
 
-class SpoolBroken(SlipwayError):
+class SpoolBrokenError(SlipwayError):
     """A write or sync failed; after that nothing is accepted until a restart has read everything again."""
 
     code = "spool_broken"
     hint = "The disk under the spool failed. Check it (dmesg, smartctl), then restart the service."
 
 
-class VaultUnreachable(SlipwayError):
+class VaultUnreachableError(SlipwayError):
     code = "vault_unreachable"
     hint = "Check the network and [vault] url; the box keeps receiving and goes on by itself."
     retry = True
 
 
-class VaultRefused(SlipwayError):
+class VaultRefusedError(SlipwayError):
     """The vault answered, and said no."""
 
     code = "vault_refused"
     hint = "See `slipway status`; if the box was revoked, enrol it again with `slipway enrol URL CODE`."
 
 
-class NotEnrolled(SlipwayError):
+class NotEnrolledError(SlipwayError):
     code = "not_enrolled"
     hint = "Ask the vault's operator for a code (slipway-vault enrol-code NAME), then run `slipway enrol URL CODE`."
 
 
-class PrinterUnreachable(SlipwayError):
+class PrinterUnreachableError(SlipwayError):
     code = "printer_unreachable"
     hint = "Check the printer's power, cable and paper; `slipway printer status` says what the box sees."
     retry = True
 
 
-class NotRunning(SlipwayError):
+class NotRunningError(SlipwayError):
     code = "not_running"
     hint = "Start the service: systemctl start slipway (or `slipway run`)."
 
 
-class NotFound(SlipwayError):
+class NotFoundError(SlipwayError):
     code = "not_found"
     hint = "List what there is: `slipway shares list`, `slipway slips list`, `slipway peers list`."
 
 
-class NotPossible(SlipwayError):
+class NotPossibleError(SlipwayError):
     """A rule of the tables forbids it in this state."""
 
     code = "not_possible"

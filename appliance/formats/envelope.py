@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from appliance.errors import FactorWrong, FormatError
+from appliance.errors import FactorWrongError, FormatError
 
 VERSION = 1
 ID_BYTES = 16
@@ -37,10 +37,10 @@ _FORMS = {
 
 
 def factor_bytes(kind: FactorKind, value: str) -> bytes:
-    """The factor's canonical bytes. FactorWrong if `value` cannot be one of this kind."""
+    """The factor's canonical bytes. FactorWrongError if `value` cannot be one of this kind."""
     form, complaint = _FORMS[kind]
     if not form.fullmatch(value):
-        raise FactorWrong(complaint)
+        raise FactorWrongError(complaint)
     return f"{kind}:{value}".encode("ascii")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import binascii
 from dataclasses import dataclass
 
-from appliance.errors import FormatError, LinkMistyped
+from appliance.errors import FormatError, LinkMistypedError
 from appliance.formats import base64url
 
 ID_BYTES = 16
@@ -37,14 +37,14 @@ def parse(url: str) -> Link:
     public_url, mark, fragment = url.strip().partition("#")
     token = fragment[:TOKEN_CHARS]
     if not mark or len(token) < TOKEN_CHARS:
-        raise LinkMistyped("the link is incomplete: its part after # is too short")
+        raise LinkMistypedError("the link is incomplete: its part after # is too short")
     try:
         value = base64url.decode(token)
     except FormatError as error:
-        raise LinkMistyped("the link has a character that does not belong there") from error
+        raise LinkMistypedError("the link has a character that does not belong there") from error
     body, check = value[: ID_BYTES + SECRET_BYTES], value[ID_BYTES + SECRET_BYTES :]
     if _check(body) != check:
-        raise LinkMistyped("the link has a typing error: its check sum does not fit")
+        raise LinkMistypedError("the link has a typing error: its check sum does not fit")
     return Link(public_url.rstrip("/"), body[:ID_BYTES], body[ID_BYTES:])
 
 
