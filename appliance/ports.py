@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
+
+from appliance.dicom.pdu import AssociateRequest, Rejection
+from appliance.errors import SlipwayError
+from appliance.formats.spool_frame import Arrival, Location, Receipt
 
 
 class Clock(Protocol):
@@ -56,3 +61,62 @@ class Printer(Protocol):
     async def status(self) -> PrinterStatus: ...
 
     async def print(self, job: PrintJob) -> PrintOutcome: ...
+
+
+class Incoming(Protocol):
+    """One instance on its way into the spool. Dropped without `finish`, it leaves nothing that is ever read."""
+
+    def write(self, value: memoryview) -> None: ...
+
+    def finish(self, arrival: Arrival, done: Callable[[Receipt | None, Exception | None], None]) -> None:
+        """End the dataset; `done` is called in the event loop when it is durable, or with what prevented it."""
+
+
+class Spool(Protocol):
+    """Where arriving instances become durable (`begin`, and how full it is)."""
+
+    @property
+    def congested(self) -> bool: ...
+
+    @property
+    def broken(self) -> bool: ...
+
+    def begin(self) -> Incoming: ...
+
+    def when_relieved(self, callback: Callable[[], None]) -> None: ...
+
+
+class SpoolReader(Protocol):
+    """What has been spooled: for indexing, relaying and recovery."""
+
+    def read(self, location: Location) -> bytes: ...
+
+    def scan(self, file_number: int, offset: int) -> Iterator[tuple[Receipt, tuple[int, int]]]: ...
+
+    def files(self) -> list[int]: ...
+
+    def remove(self, file_number: int) -> None: ...
+
+
+@dataclass(eq=False)
+class Peer:
+    """One established association."""
+
+    calling_ae_title: str
+    called_ae_title: str
+    address: str
+
+
+class Reception(Protocol):
+    """The daemon's side of the acceptor: it decides who may associate, and is told what came."""
+
+    def admit(self, request: AssociateRequest, address: str) -> Rejection | None: ...
+
+    def opened(self, peer: Peer) -> None: ...
+
+    def closed(self, peer: Peer) -> None: ...
+
+    def stored(self, receipt: Receipt) -> None: ...
+
+    def complained(self, address: str, error: SlipwayError) -> None:
+        """A peer did what it must not, or an instance could not be taken."""

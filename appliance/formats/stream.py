@@ -43,7 +43,7 @@ class SegmentCipher:
     def nonce(self, index: int, *, last: bool) -> bytes:
         return self._prefix + index.to_bytes(4, "big") + (b"\x01" if last else b"\x00")
 
-    def seal_into(self, index: int, plain: memoryview | bytes, out: memoryview, *, last: bool) -> int:
+    def seal_into(self, index: int, plain: memoryview | bytes | bytearray, out: memoryview, *, last: bool) -> int:
         """Write the segment (tag included, header not) to `out`; bytes written. Holds no GIL while it encrypts."""
         return self._gcm.encrypt_into(self.nonce(index, last=last), plain, None, out)
 

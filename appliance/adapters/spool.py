@@ -1,0 +1,327 @@
+"""The spool: where arriving instances become durable, encrypted, before anybody is told so.
+
+Append-only files, one writer thread, one fdatasync for all that is waiting (group commit). The event loop seals
+segments and queues them; the thread writes, syncs and reports back. Nothing here looks inside an instance. Reading
+back is `read`; recovery is `scan`.
+
+After a failed write or sync the file is never touched again: the error may have dropped pages that a second fsync
+would call clean. A full disk is different: nothing was acknowledged, so the spool goes on when there is space.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from appliance.errors import FormatError, SpoolBrokenError, SpoolFullError
+from appliance.formats import stream
+from appliance.formats.sealed import Sealer
+from appliance.formats.spool_frame import (
+    HEADER_BYTES,
+    Arrival,
+    FrameHeader,
+    FrameType,
+    Location,
+    Receipt,
+    decode_header,
+    open_receipt,
+    seal_receipt,
+)
+
+FILE_BYTES = 64 << 20  # small enough that a file is soon free, large enough that folder syncs are rare
+QUEUE_BYTES = 16 << 20  # unwritten ciphertext at which senders are made to wait
+RESERVE_BYTES = 512 << 20  # kept free for the journal and for what is already arriving
+SUFFIX = ".spool"
+
+
+Payload = Sequence["bytes | memoryview"]
+
+
+@dataclass
+class _Writing:
+    """What one instance has on the disk so far; touched by the writer thread only."""
+
+    stream_id: bytes
+    segments: list[Location]
+    failure: Exception | None = None
+
+
+@dataclass
+class _Job:
+    """One segment to write and, at the end of an instance, its receipt and whom to tell when all of it is durable."""
+
+    writing: _Writing
+    index: int
+    payload: Payload
+    size: int
+    receipt: Callable[[], bytes] | None = None
+    done: Callable[[Exception | None], None] | None = None
+
+
+class FileSpool:
+    """One folder of spool files. All methods but `read` and `scan` belong to the event loop's thread."""
+
+    def __init__(self, folder: Path, sealer: Sealer, *, file_bytes: int = FILE_BYTES) -> None:
+        self._folder = folder
+        self._sealer = sealer
+        self._file_bytes = file_bytes
+        self._broken: SpoolBrokenError | None = None
+        self._jobs: deque[_Job] = deque()
+        self._wake = threading.Condition()
+        self._stopping = False
+        self._queued = 0
+        self._relieved: list[Callable[[], None]] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._fd = -1
+        self._at = 0
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        numbers = self.files()
+        self.file_number = numbers[-1] + 1 if numbers else 1  # the file being written; never one from before a restart
+
+    # -- life ------------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._open_file()
+        self._thread = threading.Thread(target=self._run, name="spool", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Write what is queued, then end."""
+        with self._wake:
+            self._stopping = True
+            self._wake.notify()
+        if self._thread is not None:
+            self._thread.join()
+        os.close(self._fd)
+
+    # -- receiving -------------------------------------------------------------------------------------------------
+
+    def begin(self) -> IncomingInstance:
+        """Room for one instance. SpoolFullError or SpoolBrokenError when none can be promised."""
+        if self._broken is not None:
+            raise self._broken
+        free = os.statvfs(self._folder)
+        if free.f_bavail * free.f_frsize < RESERVE_BYTES:
+            raise SpoolFullError("the spool's disk is nearly full")
+        return IncomingInstance(self)
+
+    @property
+    def congested(self) -> bool:
+        return self._queued > QUEUE_BYTES
+
+    @property
+    def broken(self) -> bool:
+        return self._broken is not None
+
+    def when_relieved(self, callback: Callable[[], None]) -> None:
+        """Call back once, when the disk has caught up."""
+        self._relieved.append(callback)
+
+    def submit(self, job: _Job) -> None:
+        self._queued += job.size
+        with self._wake:
+            self._jobs.append(job)
+            self._wake.notify()
+
+    def seal_receipt(self, receipt: Receipt) -> bytes:
+        return seal_receipt(receipt, self._sealer)
+
+    # -- the writer thread -----------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while True:
+            with self._wake:
+                while not self._jobs and not self._stopping:
+                    self._wake.wait()
+                batch = list(self._jobs)
+                self._jobs.clear()
+            if not batch:
+                return
+            self._commit(batch)
+
+    def _commit(self, batch: list[_Job]) -> None:
+        outcomes = [self._write(job) for job in batch]
+        if self._broken is None and any(job.done for job in batch):
+            try:
+                os.fdatasync(self._fd)
+            except OSError as error:
+                self._break(error)
+        if self._broken is not None:
+            outcomes = [outcome or self._broken for outcome in outcomes]
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._report, list(zip(batch, outcomes, strict=True)))
+
+    def _write(self, job: _Job) -> Exception | None:
+        writing = job.writing
+        if self._broken is None and writing.failure is None:
+            try:
+                self._write_frames(job)
+            except OSError as error:
+                full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+                writing.failure = SpoolFullError("the spool's disk is full") if full else self._break(error)
+        return self._broken or writing.failure
+
+    def _write_frames(self, job: _Job) -> None:
+        if self._at >= self._file_bytes:
+            self._rotate()
+        writing = job.writing
+        writing.segments.append(self._append(FrameType.SEGMENT, writing.stream_id, job.index, job.payload))
+        if job.receipt is not None:
+            self._append(FrameType.RECEIPT, writing.stream_id, 0, [job.receipt()])
+
+    def _append(self, kind: FrameType, stream_id: bytes, index: int, payload: Sequence[bytes | memoryview]) -> Location:
+        length = sum(len(part) for part in payload)
+        header = FrameHeader(kind, self.file_number, stream_id, index, length).encode()
+        written = os.pwritev(self._fd, [header, *payload], self._at)
+        if written != HEADER_BYTES + length:  # a short write is a full disk: the next one would say ENOSPC
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        location = Location(self.file_number, self._at + HEADER_BYTES, length)
+        self._at += written
+        return location
+
+    def _rotate(self) -> None:
+        os.fdatasync(self._fd)
+        os.close(self._fd)
+        self.file_number += 1
+        self._open_file()
+
+    def _open_file(self) -> None:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        self._fd = os.open(self._path(self.file_number), flags, 0o600)
+        self._at = 0
+        _sync_folder(self._folder)  # without this the name can vanish although the bytes are safe
+
+    def _break(self, error: OSError) -> SpoolBrokenError:
+        self._broken = SpoolBrokenError(f"the spool's disk failed: {os.strerror(error.errno or errno.EIO)}")
+        self._broken.__cause__ = error
+        return self._broken
+
+    def _report(self, outcomes: list[tuple[_Job, Exception | None]]) -> None:
+        for job, outcome in outcomes:
+            self._queued -= job.size
+            if job.done is not None:
+                job.done(outcome)
+        if not self.congested and self._relieved:
+            relieved, self._relieved = self._relieved, []
+            for callback in relieved:
+                callback()
+
+    # -- reading back ----------------------------------------------------------------------------------------------
+
+    def files(self) -> list[int]:
+        return sorted(int(path.stem, 16) for path in self._folder.glob(f"*{SUFFIX}"))
+
+    def _path(self, file_number: int) -> Path:
+        return self._folder / f"{file_number:016x}{SUFFIX}"
+
+    def read(self, location: Location) -> bytes:
+        """One ciphertext segment. FormatError when the file is shorter than it was."""
+        with self._path(location.file_number).open("rb", buffering=0) as file:
+            data = os.pread(file.fileno(), location.length, location.offset)
+        if len(data) != location.length:
+            raise FormatError("a spool file is shorter than what was written to it")
+        return data
+
+    def remove(self, file_number: int) -> None:
+        """Forget a file that nobody needs any more. Absent is fine: a crash may have come between."""
+        if file_number != self.file_number:
+            self._path(file_number).unlink(missing_ok=True)
+
+    def scan(self, file_number: int, offset: int) -> Iterator[tuple[Receipt, tuple[int, int]]]:
+        """Receipts from a position on, verified segment by segment, each with the position after it.
+
+        Ends each file at the first frame that is not whole: what follows was never acknowledged.
+        """
+        for number in self.files():
+            if number < file_number or number == self.file_number:
+                continue
+            yield from self._scan_file(number, offset if number == file_number else 0)
+
+    def _scan_file(self, number: int, at: int) -> Iterator[tuple[Receipt, tuple[int, int]]]:
+        with self._path(number).open("rb", buffering=0) as file:
+            while True:
+                header = decode_header(os.pread(file.fileno(), HEADER_BYTES, at))
+                if header is None or header.file_number != number:
+                    return
+                at += HEADER_BYTES + header.length
+                if header.type is not FrameType.RECEIPT:
+                    continue
+                payload = os.pread(file.fileno(), header.length, at - header.length)
+                try:
+                    receipt = open_receipt(header.stream_id, payload, self._sealer)
+                    self._verify(receipt)
+                except FormatError:
+                    return  # torn by a power cut before its sync, so never acknowledged
+                yield receipt, (number, at)
+
+    def _verify(self, receipt: Receipt) -> None:
+        pieces = (self.read(segment) for segment in receipt.segments)
+        for _ in stream.open_segments(receipt.key, stream.instance_aad(receipt.stream_id), pieces):
+            pass
+
+
+class IncomingInstance:
+    """One instance on its way in: plaintext is only ever in this one buffer, and leaves it encrypted."""
+
+    def __init__(self, spool: FileSpool) -> None:
+        self._spool = spool
+        self._key = os.urandom(stream.KEY_BYTES)
+        self._writing = _Writing(os.urandom(16), [])
+        self._cipher = stream.SegmentCipher.new(self._key, stream.instance_aad(self._writing.stream_id))
+        self._plain = bytearray()
+        self._room = stream.FIRST_PLAIN_BYTES
+        self._index = 0
+        self._size = 0
+
+    def write(self, value: memoryview) -> None:
+        """Take a fragment. A full segment is sealed only when more comes, as the last one is marked."""
+        self._size += len(value)
+        while value:
+            if self._room == 0:
+                self._spool.submit(self._sealed_job(last=False))
+            take = min(self._room, len(value))
+            self._plain += value[:take]
+            self._room -= take
+            value = value[take:]
+
+    def finish(self, arrival: Arrival, done: Callable[[Receipt | None, Exception | None], None]) -> None:
+        """End the dataset. `done` is called in the event loop when it is durable, or with the error."""
+        receipts: list[Receipt] = []
+        writing = self._writing
+
+        def receipt() -> bytes:
+            receipts.append(Receipt(writing.stream_id, self._key, self._size, tuple(writing.segments), arrival))
+            return self._spool.seal_receipt(receipts[0])
+
+        def report(error: Exception | None) -> None:
+            done(receipts[0] if error is None else None, error)
+
+        job = self._sealed_job(last=True)
+        job.receipt, job.done = receipt, report
+        self._spool.submit(job)
+
+    def _sealed_job(self, *, last: bool) -> _Job:
+        sealed = bytearray(len(self._plain) + stream.TAG_BYTES)
+        self._cipher.seal_into(self._index, self._plain, memoryview(sealed), last=last)
+        payload: Payload = [self._cipher.header, memoryview(sealed)] if self._index == 0 else [memoryview(sealed)]
+        job = _Job(self._writing, self._index, payload, len(sealed))
+        self._plain = bytearray()
+        self._room = stream.PLAIN_BYTES
+        self._index += 1
+        return job
+
+
+def _sync_folder(folder: Path) -> None:
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

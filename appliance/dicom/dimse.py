@@ -1,0 +1,150 @@
+"""DIMSE messages (PS3.7): command sets to values and back, and messages put together from fragments.
+
+Command sets are implicit VR little endian, group 0000 (PS3.7 section 6.3.1). Datasets pass through as they come.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import NamedTuple
+
+from appliance.dicom.upper_layer import Fragment
+from appliance.errors import ProtocolError
+
+MAX_COMMAND_BYTES = 64 * 1024
+NO_DATASET = 0x0101
+
+
+class CommandField(IntEnum):
+    C_STORE_RQ = 0x0001
+    C_STORE_RSP = 0x8001
+    C_ECHO_RQ = 0x0030
+    C_ECHO_RSP = 0x8030
+    C_CANCEL_RQ = 0x0FFF
+
+
+class Status(IntEnum):
+    SUCCESS = 0x0000
+    NO_SUCH_SOP_CLASS = 0x0118
+    UNRECOGNIZED_OPERATION = 0x0211
+    OUT_OF_RESOURCES = 0xA700  # PS3.4 B.2.3: the sender may try again
+    CANNOT_UNDERSTAND = 0xC000
+
+
+@dataclass(frozen=True)
+class Command:
+    """The elements of a command set that this box acts on (PS3.7 annex E.1)."""
+
+    field: int
+    message_id: int
+    sop_class_uid: str
+    sop_instance_uid: str
+    has_dataset: bool
+
+
+class CommandReceived(NamedTuple):
+    context_id: int
+    command: Command
+
+
+class DatasetFragment(NamedTuple):
+    context_id: int
+    value: memoryview
+    is_last: bool
+
+
+Message = CommandReceived | DatasetFragment
+
+
+class Assembler:
+    """Puts commands together; lets dataset fragments through. One message at a time, as PS3.7 section 9 has it."""
+
+    def __init__(self) -> None:
+        self._command = bytearray()
+        self._dataset_context: int | None = None  # the context whose dataset is due
+
+    def take(self, fragment: Fragment) -> Message | None:
+        """A whole command, a piece of a dataset, or None while a command is incomplete."""
+        if fragment.is_command:
+            return self._take_command(fragment)
+        if self._dataset_context != fragment.context_id:
+            raise ProtocolError("a dataset came without a command that announces it")
+        if fragment.is_last:
+            self._dataset_context = None
+        return DatasetFragment(fragment.context_id, fragment.value, fragment.is_last)
+
+    def _take_command(self, fragment: Fragment) -> Message | None:
+        if self._dataset_context is not None:
+            raise ProtocolError("a command came in the middle of a dataset")
+        self._command += fragment.value
+        if len(self._command) > MAX_COMMAND_BYTES:
+            raise ProtocolError("a command set is too long")
+        if not fragment.is_last:
+            return None
+        command = decode_command(bytes(self._command))
+        self._command.clear()
+        if command.has_dataset:
+            self._dataset_context = fragment.context_id
+        return CommandReceived(fragment.context_id, command)
+
+
+def decode_command(data: bytes) -> Command:
+    """ProtocolError when the command set is truncated or lacks what every command has."""
+    elements: dict[int, bytes] = {}
+    position, end = 0, len(data)
+    while position < end:
+        if position + 8 > end:
+            raise ProtocolError("a command set is truncated")
+        group, element, length = struct.unpack_from("<HHI", data, position)
+        position += 8
+        if group != 0 or position + length > end:
+            raise ProtocolError("a command set holds what does not belong there")
+        elements[element] = data[position : position + length]
+        position += length
+    return Command(
+        field=_ushort(elements, 0x0100),
+        message_id=_ushort(elements, 0x0110 if 0x0110 in elements else 0x0120),
+        sop_class_uid=_uid(elements, 0x0002),
+        sop_instance_uid=_uid(elements, 0x1000),
+        has_dataset=_ushort(elements, 0x0800) != NO_DATASET,
+    )
+
+
+def _ushort(elements: dict[int, bytes], element: int) -> int:
+    value = elements.get(element, b"")
+    if len(value) != 2:
+        raise ProtocolError(f"a command set has no valid (0000,{element:04X})")
+    return int.from_bytes(value, "little")
+
+
+def _uid(elements: dict[int, bytes], element: int) -> str:
+    value = elements.get(element, b"").rstrip(b"\0 ")
+    return value.decode("ascii", "replace")[:64]
+
+
+def response(request: Command, field: CommandField, status: int, comment: str = "") -> bytes:
+    """The command set that answers `request` (PS3.7 sections 9.3.1.2 and 9.3.5.2); `comment` is (0000,0902), LO."""
+    parts = [_element(0x0002, _pad(request.sop_class_uid))] if request.sop_class_uid else []
+    parts += [
+        _element(0x0100, struct.pack("<H", field)),
+        _element(0x0120, struct.pack("<H", request.message_id)),
+        _element(0x0800, struct.pack("<H", NO_DATASET)),
+        _element(0x0900, struct.pack("<H", status)),
+    ]
+    if comment:
+        parts.append(_element(0x0902, _pad(comment[:64], b" ")))
+    if request.sop_instance_uid:
+        parts.append(_element(0x1000, _pad(request.sop_instance_uid)))
+    body = b"".join(parts)
+    return _element(0x0000, struct.pack("<I", len(body))) + body
+
+
+def _element(element: int, value: bytes) -> bytes:
+    return struct.pack("<HHI", 0, element, len(value)) + value
+
+
+def _pad(text: str, padding: bytes = b"\0") -> bytes:
+    value = text.encode("ascii", "replace")
+    return value + padding if len(value) % 2 else value

@@ -1,0 +1,146 @@
+"""Protocol data units of the DICOM upper layer (PS3.8 section 9.3): values to bytes and back.
+
+pynetdicom's PDU classes read and write the negotiation; the rest is small enough to be prebuilt here.
+P-DATA-TF is not decoded here: `upper_layer` hands its fragments out while they arrive.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+from pynetdicom.pdu import A_ASSOCIATE_AC, A_ASSOCIATE_RQ
+from pynetdicom.pdu_primitives import (
+    A_ASSOCIATE,
+    ImplementationClassUIDNotification,
+    ImplementationVersionNameNotification,
+    MaximumLengthNotification,
+)
+from pynetdicom.presentation import PresentationContext
+
+from appliance.errors import ProtocolError
+
+IMPLEMENTATION_CLASS_UID = "1.2.826.0.1.3680043.10.1733.1.1"
+IMPLEMENTATION_VERSION_NAME = "SLIPWAY_1"
+
+
+class PduType(IntEnum):
+    ASSOCIATE_RQ = 0x01
+    ASSOCIATE_AC = 0x02
+    ASSOCIATE_RJ = 0x03
+    P_DATA = 0x04
+    RELEASE_RQ = 0x05
+    RELEASE_RP = 0x06
+    ABORT = 0x07
+
+
+RELEASE_RP = struct.pack(">BxI4x", PduType.RELEASE_RP, 4)
+
+
+class Result(IntEnum):
+    """Presentation context result, PS3.8 table 9-18."""
+
+    ACCEPTED = 0
+    USER_REJECTION = 1
+    ABSTRACT_SYNTAX_NOT_SUPPORTED = 3
+    TRANSFER_SYNTAXES_NOT_SUPPORTED = 4
+
+
+@dataclass(frozen=True)
+class ProposedContext:
+    context_id: int
+    abstract_syntax: str
+    transfer_syntaxes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class AcceptedContext:
+    context_id: int
+    abstract_syntax: str
+    transfer_syntax: str
+    result: Result
+
+
+@dataclass(frozen=True)
+class AssociateRequest:
+    called_ae_title: str
+    calling_ae_title: str
+    contexts: tuple[ProposedContext, ...]
+    maximum_length: int  # bytes of a P-DATA-TF PDU that the requestor takes; 0 is no limit
+    implementation: str
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """A-ASSOCIATE-RJ, PS3.8 table 9-21."""
+
+    result: int  # 1 permanent, 2 transient
+    source: int  # 1 user, 2 provider (ACSE), 3 provider (presentation)
+    reason: int
+    sentence: str = field(default="", compare=False)
+
+    def encode(self) -> bytes:
+        return struct.pack(">BxIxBBB", PduType.ASSOCIATE_RJ, 4, self.result, self.source, self.reason)
+
+
+CALLED_AE_UNKNOWN = Rejection(1, 1, 7, "the called AE title is not one of this box's profiles")
+CALLING_AE_UNKNOWN = Rejection(1, 1, 3, "the sender is not an approved peer")
+TOO_MANY = Rejection(2, 3, 2, "too many associations at once")
+
+
+def abort(source: int, reason: int) -> bytes:
+    """A-ABORT, PS3.8 table 9-26: source 0 is the service user, 2 the service provider."""
+    return struct.pack(">BxIxxBB", PduType.ABORT, 4, source, reason)
+
+
+def decode_associate_rq(data: bytes) -> AssociateRequest:
+    """The request in a whole A-ASSOCIATE-RQ PDU. ProtocolError when it is malformed (PS3.8 section 9.3.2)."""
+    pdu = A_ASSOCIATE_RQ()
+    try:
+        pdu.decode(data)
+        primitive = pdu.to_primitive()
+        contexts = tuple(
+            ProposedContext(context.context_id, str(context.abstract_syntax), tuple(map(str, context.transfer_syntax)))
+            for context in primitive.presentation_context_definition_list
+            if context.context_id is not None
+        )
+        return AssociateRequest(
+            called_ae_title=str(primitive.called_ae_title).strip(),
+            calling_ae_title=str(primitive.calling_ae_title).strip(),
+            contexts=contexts,
+            maximum_length=primitive.maximum_length_received or 0,
+            implementation=str(primitive.implementation_class_uid or ""),
+        )
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, NotImplementedError, struct.error) as error:
+        raise ProtocolError("an association request could not be read") from error
+
+
+def encode_associate_ac(request: AssociateRequest, contexts: tuple[AcceptedContext, ...], maximum_length: int) -> bytes:
+    """A-ASSOCIATE-AC (PS3.8 section 9.3.3) that announces `maximum_length` bytes for P-DATA-TF PDUs to us."""
+    primitive = A_ASSOCIATE()
+    primitive.application_context_name = "1.2.840.10008.3.1.1.1"
+    primitive.calling_ae_title = request.calling_ae_title
+    primitive.called_ae_title = request.called_ae_title
+    primitive.presentation_context_definition_results_list = [_result_item(context) for context in contexts]
+    length, uid, version = (
+        MaximumLengthNotification(),
+        ImplementationClassUIDNotification(),
+        ImplementationVersionNameNotification(),
+    )
+    length.maximum_length_received = maximum_length
+    uid.implementation_class_uid = IMPLEMENTATION_CLASS_UID
+    version.implementation_version_name = IMPLEMENTATION_VERSION_NAME
+    primitive.user_information = [length, uid, version]
+    pdu = A_ASSOCIATE_AC()
+    pdu.from_primitive(primitive)
+    return bytes(pdu.encode())
+
+
+def _result_item(context: AcceptedContext) -> PresentationContext:
+    item = PresentationContext()
+    item.context_id = context.context_id
+    item.abstract_syntax = context.abstract_syntax
+    item.transfer_syntax = [context.transfer_syntax]
+    item.result = int(context.result)
+    return item
