@@ -1,0 +1,75 @@
+"""Facts about the box to the one sentence that a technician needs, and what to do about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+
+class Level(IntEnum):
+    OK = 0
+    NOTICE = 1
+    PROBLEM = 2
+
+
+@dataclass(frozen=True)
+class Facts:
+    receiving: bool
+    spool_broken: bool
+    spool_free_bytes: int
+    enrolled: bool
+    vault_error: str  # "" when the last exchange went well
+    printer_detail: str  # "" when ready or when there is none
+    slips_waiting: int
+    objects_waiting: int
+    shares_held: int
+    peers_parked: int
+
+
+@dataclass(frozen=True)
+class Sentence:
+    level: Level
+    what: str
+    do: str = ""
+
+
+LOW_SPACE_BYTES = 5 << 30
+
+
+def sentences(facts: Facts) -> list[Sentence]:
+    """Worst first; one that says all is well when there is nothing to say."""
+    problem, notice = Level.PROBLEM, Level.NOTICE
+    said = [
+        (facts.spool_broken, problem, "The spool's disk failed; nothing is accepted.", "Check the disk, then restart."),
+        (not facts.receiving, problem, "The box is not listening for images.", "Look at the service's journal."),
+        (not facts.enrolled, problem, "The box is not enrolled with a vault.", "Run `slipway enrol URL CODE`."),
+        (
+            bool(facts.vault_error),
+            problem,
+            f"The vault cannot be used: {facts.vault_error}. Images are kept here and go up later.",
+            "Check the network and [vault] url.",
+        ),
+        (bool(facts.printer_detail), problem, f"The printer: {facts.printer_detail}", "See `slipway printer status`."),
+        (
+            facts.spool_free_bytes < LOW_SPACE_BYTES,
+            problem,
+            f"Only {facts.spool_free_bytes >> 20} MB are free for images.",
+            "Free disk space, or see why the relay does not catch up.",
+        ),
+        (
+            facts.shares_held > 0,
+            notice,
+            f"{facts.shares_held} held for a person to decide.",
+            "See `slipway shares list --held`.",
+        ),
+        (
+            facts.peers_parked > 0,
+            notice,
+            f"{facts.peers_parked} unknown sender(s) wait for approval.",
+            "See `slipway peers list`.",
+        ),
+        (facts.slips_waiting > 0, notice, f"{facts.slips_waiting} slip(s) wait to be printed.", ""),
+        (facts.objects_waiting > 0, notice, f"{facts.objects_waiting} object(s) are on their way to the vault.", ""),
+    ]
+    found = [Sentence(level, what, do) for applies, level, what, do in said if applies]
+    return sorted(found, key=lambda sentence: -sentence.level) or [Sentence(Level.OK, "All is well.")]

@@ -1,0 +1,57 @@
+"""A share: what one patient gets from one visit."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from appliance.core.table import Effect, Table
+
+
+class ShareState(StrEnum):
+    OPEN = "open"  # may grow for the visit
+    HELD = "held"  # a person decides
+    CLOSED = "closed"  # delivered, visit over, data key forgotten
+    REVOKED = "revoked"
+
+
+class ShareEvent(StrEnum):
+    OPENED = "opened"
+    GREW = "grown"  # an instance joined
+    RELEASED = "released"  # a person decided: hand it out
+    LINK_LOST = "left without a link"  # its slip is unknown or its link was refused: the patient needs another
+    REPRINTED = "reprinted"  # staff asked
+    DELIVERED = "delivered"  # visit over, all of it at the vault, its slip settled
+    REVOKED = "revoked"
+
+
+O, H, C, R = ShareState.OPEN, ShareState.HELD, ShareState.CLOSED, ShareState.REVOKED  # noqa: E741
+X = ShareEvent
+
+SHARES = Table(
+    "share",
+    {
+        (O, X.OPENED): (O, (Effect.MINT_LINK,)),
+        (O, X.GREW): (O, (Effect.RELAY,)),
+        (O, X.LINK_LOST): (O, (Effect.MINT_LINK,)),
+        (O, X.REPRINTED): (O, (Effect.REVOKE_LINKS, Effect.MINT_LINK)),
+        (O, X.DELIVERED): (C, (Effect.FORGET_KEYS,)),
+        (O, X.REVOKED): (R, (Effect.REVOKE_LINKS, Effect.DELETE_SHARE, Effect.FORGET_KEYS)),
+        # Nothing of a held share leaves the box: not its images, not a slip.
+        (H, X.OPENED): (H, ()),
+        (H, X.GREW): (H, ()),
+        (H, X.RELEASED): (O, (Effect.MINT_LINK, Effect.RELAY)),
+        (H, X.REVOKED): (R, (Effect.REVOKE_LINKS, Effect.DELETE_SHARE, Effect.FORGET_KEYS)),
+        # Without the data key nothing can be added; new images open a new share.
+        (C, X.REVOKED): (R, (Effect.REVOKE_LINKS, Effect.DELETE_SHARE)),
+    },
+    late=frozenset(
+        {
+            (O, X.RELEASED),
+            (H, X.LINK_LOST),  # held in the meantime: a person will release it
+            (C, X.LINK_LOST),
+            (R, X.LINK_LOST),
+            (R, X.REVOKED),
+            (R, X.DELIVERED),
+        }
+    ),
+)
