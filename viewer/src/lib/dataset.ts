@@ -1,0 +1,107 @@
+/** A dataset as decrypted (no preamble, no file meta information), read with dicom-parser. */
+import * as dicomParser from "dicom-parser";
+import type { Bytes } from "./bytes.ts";
+import { PageError } from "./errors.ts";
+import { DEFLATED, EXPLICIT_BIG, IMPLICIT_LITTLE } from "./syntax.ts";
+
+const INFLATED_AT_MOST = 1 << 30; // a small file can inflate a thousandfold; a phone's tab dies before this
+
+export class Dataset {
+  readonly bytes: Bytes;
+  readonly bigEndian: boolean;
+  private readonly set: dicomParser.DataSet;
+
+  constructor(set: dicomParser.DataSet, bytes: Bytes, bigEndian: boolean) {
+    this.set = set;
+    this.bytes = bytes;
+    this.bigEndian = bigEndian;
+  }
+
+  element(tag: string): dicomParser.Element | undefined {
+    return this.set.elements[tag];
+  }
+
+  has(tag: string): boolean {
+    return (this.element(tag)?.length ?? 0) > 0;
+  }
+
+  text(tag: string): string {
+    return this.set.string(tag)?.trim() ?? "";
+  }
+
+  /** First value of an US element. */
+  u16(tag: string, index = 0): number | undefined {
+    return this.has(tag) ? this.set.uint16(tag, index) : undefined;
+  }
+
+  /** Values of a DS or IS element that are numbers. */
+  decimals(tag: string): number[] {
+    const text = this.text(tag);
+    return text === "" ? [] : text.split("\\").map(Number.parseFloat).filter(Number.isFinite);
+  }
+
+  decimal(tag: string): number | undefined {
+    return this.decimals(tag)[0];
+  }
+
+  strings(tag: string): string[] {
+    const text = this.text(tag);
+    return text === "" ? [] : text.split("\\").map((value) => value.trim());
+  }
+
+  items(tag: string): Dataset[] {
+    const items = this.element(tag)?.items ?? [];
+    return items.flatMap((item) => (item.dataSet ? [new Dataset(item.dataSet, this.bytes, this.bigEndian)] : []));
+  }
+
+  item(tag: string, index = 0): Dataset | undefined {
+    return this.items(tag)[index];
+  }
+
+  /** 16 bit words of an OW or US element, in the machine's order. */
+  words(tag: string): Uint16Array {
+    const element = this.element(tag);
+    if (!element) return new Uint16Array(0);
+    const view = new DataView(this.bytes.buffer, this.bytes.byteOffset + element.dataOffset, element.length);
+    return Uint16Array.from({ length: element.length >> 1 }, (_, i) => view.getUint16(i * 2, !this.bigEndian));
+  }
+
+  value(tag: string): Bytes {
+    const element = this.element(tag);
+    return element ? this.bytes.subarray(element.dataOffset, element.dataOffset + element.length) : new Uint8Array(0);
+  }
+}
+
+export async function parseDataset(stored: Bytes, syntax: string): Promise<Dataset> {
+  const bytes = syntax === DEFLATED ? await inflate(stored) : stored;
+  const bigEndian = syntax === EXPLICIT_BIG;
+  const order = bigEndian ? dicomParser.bigEndianByteArrayParser : dicomParser.littleEndianByteArrayParser;
+  const stream = new dicomParser.ByteStream(order, bytes, 0);
+  const set = new dicomParser.DataSet(order, bytes, {});
+  try {
+    if (syntax === IMPLICIT_LITTLE) dicomParser.parseDicomDataSetImplicit(set, stream, bytes.length);
+    else dicomParser.parseDicomDataSetExplicit(set, stream, bytes.length);
+  } catch (error) {
+    // What stands before the fault is kept: many real files have a flaw behind their last useful element.
+    if (!set.elements.x00280010) throw new PageError("cannot_draw", String((error as Error)?.message ?? error));
+  }
+  return new Dataset(set, bytes, bigEndian);
+}
+
+async function inflate(bytes: Bytes): Promise<Bytes> {
+  const reader = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate-raw")).getReader();
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  for (let next = await reader.read().catch(endOfDeflate); !next.done; next = await reader.read().catch(endOfDeflate)) {
+    chunks.push(next.value);
+    length += next.value.length;
+    if (length > INFLATED_AT_MOST) throw new PageError("out_of_memory");
+  }
+  return new Uint8Array(await new Blob(chunks as Bytes[]).arrayBuffer());
+}
+
+/** The one padding byte that PS3.5 A.5 asks for makes the stream complain after its end: that is no fault. */
+function endOfDeflate(error: unknown): ReadableStreamReadResult<Uint8Array<ArrayBuffer>> {
+  if (error instanceof TypeError) return { done: true, value: undefined };
+  throw error;
+}

@@ -1,0 +1,110 @@
+/** The page's one worker: fetches, decrypts, parses and decodes, so that the page itself never stutters. */
+import charlsUrl from "@cornerstonejs/codec-charls/decodewasm?url";
+import turboUrl from "@cornerstonejs/codec-libjpeg-turbo-8bit/decodewasm?url";
+import openjpegUrl from "@cornerstonejs/codec-openjpeg/decodewasm?url";
+import openjphUrl from "@cornerstonejs/codec-openjph/wasm?url";
+import { ByteLru } from "./lib/byte-lru.ts";
+import type { Bytes } from "./lib/bytes.ts";
+import { codeOf, PageError } from "./lib/errors.ts";
+import type { Answer, Job, Request, Wanted } from "./lib/messages.ts";
+import { readInstance } from "./lib/source.ts";
+import { objectRange } from "./lib/vault.ts";
+import type { LoadWasm, WasmName } from "./pixels/codecs.ts";
+import { type Dataset, decodeFrame, parseDataset } from "./pixels/decode.ts";
+import { encapsulatedDocument } from "./pixels/document.ts";
+import { frameMs } from "./pixels/image.ts";
+
+const RUNNING_AT_MOST = 4; // enough to hide a phone network's round trips; more only delays what is looked at
+const DATASETS_AT_MOST = 64 << 20; // bytes: a cine loop is parsed once, not once a frame
+
+const WASM_URL: Record<WasmName, string> = {
+  charls: charlsUrl,
+  openjpeg: openjpegUrl,
+  openjph: openjphUrl,
+  "libjpeg-turbo": turboUrl,
+};
+
+const scope = self as unknown as {
+  onmessage: ((event: MessageEvent<Request>) => void) | null;
+  postMessage(message: Answer, transfer: Transferable[]): void;
+};
+
+let token = "";
+let waiting: Job[] = [];
+let running = 0;
+const datasets = new ByteLru<Dataset>(DATASETS_AT_MOST);
+const parsing = new Map<string, Promise<Dataset>>();
+
+scope.onmessage = ({ data }) => {
+  if (data.type === "token") token = data.token;
+  else if (data.type === "cancel") waiting = waiting.filter((job) => job.id !== data.id);
+  else {
+    waiting.push(data);
+    startNext();
+  }
+};
+
+/** The most urgent first, and of those the newest: it is what the person looks at now. */
+function startNext(): void {
+  while (running < RUNNING_AT_MOST && waiting.length > 0) {
+    const next = waiting.reduce((best, job) => (job.urgency <= best.urgency ? job : best));
+    waiting = waiting.filter((job) => job !== next);
+    running++;
+    void answer(next).finally(() => {
+      running--;
+      startNext();
+    });
+  }
+}
+
+async function answer(job: Job): Promise<void> {
+  try {
+    const [message, transfer] = await run(job);
+    scope.postMessage(message, transfer);
+  } catch (error) {
+    scope.postMessage({ id: job.id, code: codeOf(error) }, []);
+  }
+}
+
+async function run(job: Job): Promise<[Answer, Transferable[]]> {
+  if (job.type === "dataset") {
+    const { buffer } = await fetchBytes(job.wanted);
+    return [{ id: job.id, bytes: buffer }, [buffer]];
+  }
+  const dataset = await datasetOf(job.wanted);
+  if (job.type === "document") {
+    const { buffer } = encapsulatedDocument(dataset);
+    return [{ id: job.id, bytes: buffer }, [buffer]];
+  }
+  const frame = await decodeFrame(dataset, job.wanted.syntax, job.frame, loadWasm);
+  const { buffer } = frame.kind === "gray" ? frame.values : frame.rgba;
+  // Native frames are views into their dataset, which stays here for the next frame.
+  const own = buffer === dataset.bytes.buffer ? [] : [buffer];
+  return [{ id: job.id, drawable: { frame, frameMs: frameMs(dataset) } }, own as Transferable[]];
+}
+
+function fetchBytes(wanted: Wanted): Promise<Bytes> {
+  return readInstance(wanted, (object, offset, length) => objectRange(token, object, offset, length));
+}
+
+function datasetOf(wanted: Wanted): Promise<Dataset> {
+  const held = datasets.get(wanted.uid);
+  if (held) return Promise.resolve(held);
+  const under = parsing.get(wanted.uid);
+  if (under) return under;
+  const promise = fetchBytes(wanted)
+    .then((bytes) => parseDataset(bytes, wanted.syntax))
+    .then((dataset) => {
+      datasets.put(wanted.uid, dataset, dataset.bytes.length);
+      return dataset;
+    })
+    .finally(() => parsing.delete(wanted.uid));
+  parsing.set(wanted.uid, promise);
+  return promise;
+}
+
+const loadWasm: LoadWasm = async (name) => {
+  const response = await fetch(WASM_URL[name]).catch(() => undefined);
+  if (!response?.ok) throw new PageError("unreachable");
+  return response.arrayBuffer();
+};
