@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -91,7 +91,8 @@ class SpoolReader(Protocol):
 
     def read(self, location: Location) -> bytes: ...
 
-    def scan(self, file_number: int, offset: int) -> Iterator[tuple[Receipt, tuple[int, int]]]: ...
+    def scan(self, known: Container[bytes]) -> Iterator[Receipt]:
+        """Receipts from before this start whose stream ids are not `known`."""
 
     def files(self) -> list[int]: ...
 

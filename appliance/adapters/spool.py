@@ -15,7 +15,7 @@ import errno
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,7 +69,7 @@ class FileSpool:
 
     def __init__(self, folder: Path, sealer: Sealer, *, file_bytes: int = FILE_BYTES) -> None:
         self._folder = folder
-        self._sealer = sealer
+        self.sealer = sealer
         self._file_bytes = file_bytes
         self._broken: SpoolBrokenError | None = None
         self._jobs: deque[_Job] = deque()
@@ -79,6 +79,7 @@ class FileSpool:
         self._relieved: list[Callable[[], None]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
+        self.unreadable = 0
         self._fd = -1
         self._at = 0
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -130,9 +131,6 @@ class FileSpool:
         with self._wake:
             self._jobs.append(job)
             self._wake.notify()
-
-    def seal_receipt(self, receipt: Receipt) -> bytes:
-        return seal_receipt(receipt, self._sealer)
 
     # -- the writer thread -----------------------------------------------------------------------------------------
 
@@ -235,32 +233,33 @@ class FileSpool:
         if file_number != self.file_number:
             self._path(file_number).unlink(missing_ok=True)
 
-    def scan(self, file_number: int, offset: int) -> Iterator[tuple[Receipt, tuple[int, int]]]:
-        """Receipts from a position on, verified segment by segment, each with the position after it.
+    def scan(self, known: Container[bytes]) -> Iterator[Receipt]:
+        """Receipts from before this start whose stream ids are not `known`, each verified segment by segment.
 
-        Ends each file at the first frame that is not whole: what follows was never acknowledged.
+        A file ends at the first header that is not whole: what follows was never acknowledged. Instances whose bytes
+        do not verify are counted in `unreadable`.
         """
         for number in self.files():
-            if number < file_number or number == self.file_number:
-                continue
-            yield from self._scan_file(number, offset if number == file_number else 0)
+            if number != self.file_number:
+                yield from self._scan_file(number, known)
 
-    def _scan_file(self, number: int, at: int) -> Iterator[tuple[Receipt, tuple[int, int]]]:
+    def _scan_file(self, number: int, known: Container[bytes]) -> Iterator[Receipt]:
         with self._path(number).open("rb", buffering=0) as file:
-            while True:
-                header = decode_header(os.pread(file.fileno(), HEADER_BYTES, at))
-                if header is None or header.file_number != number:
+            at = 0
+            while (header := decode_header(os.pread(file.fileno(), HEADER_BYTES, at))) is not None:
+                if header.file_number != number:
                     return
                 at += HEADER_BYTES + header.length
-                if header.type is not FrameType.RECEIPT:
+                if header.type is not FrameType.RECEIPT or header.stream_id in known:
                     continue
                 payload = os.pread(file.fileno(), header.length, at - header.length)
                 try:
-                    receipt = open_receipt(header.stream_id, payload, self._sealer)
+                    receipt = open_receipt(header.stream_id, payload, self.sealer)
                     self._verify(receipt)
-                except FormatError:
-                    return  # torn by a power cut before its sync, so never acknowledged
-                yield receipt, (number, at)
+                except (FormatError, FileNotFoundError):
+                    self.unreadable += 1  # torn by a power cut before its sync, or the disk lost what it had
+                    continue
+                yield receipt
 
     def _verify(self, receipt: Receipt) -> None:
         pieces = (self.read(segment) for segment in receipt.segments)
@@ -280,6 +279,7 @@ class IncomingInstance:
         self._room = stream.FIRST_PLAIN_BYTES
         self._index = 0
         self._size = 0
+        self._fingerprints = b""
 
     def write(self, value: memoryview) -> None:
         """Take a fragment. A full segment is sealed only when more comes, as the last one is marked."""
@@ -295,11 +295,13 @@ class IncomingInstance:
     def finish(self, arrival: Arrival, done: Callable[[Receipt | None, Exception | None], None]) -> None:
         """End the dataset. `done` is called in the event loop when it is durable, or with the error."""
         receipts: list[Receipt] = []
-        writing = self._writing
+        writing, sealer = self._writing, self._spool.sealer
 
         def receipt() -> bytes:
-            receipts.append(Receipt(writing.stream_id, self._key, self._size, tuple(writing.segments), arrival))
-            return self._spool.seal_receipt(receipts[0])
+            fingerprint = sealer.join_fingerprints(self._fingerprints)
+            segments = tuple(writing.segments)
+            receipts.append(Receipt(writing.stream_id, self._key, self._size, fingerprint, segments, arrival))
+            return seal_receipt(receipts[0], sealer)
 
         def report(error: Exception | None) -> None:
             done(receipts[0] if error is None else None, error)
@@ -313,6 +315,7 @@ class IncomingInstance:
         self._cipher.seal_into(self._index, self._plain, memoryview(sealed), last=last)
         payload: Payload = [self._cipher.header, memoryview(sealed)] if self._index == 0 else [memoryview(sealed)]
         job = _Job(self._writing, self._index, payload, len(sealed))
+        self._fingerprints += self._spool.sealer.fingerprint(self._index, self._plain)
         self._plain = bytearray()
         self._room = stream.PLAIN_BYTES
         self._index += 1

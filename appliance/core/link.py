@@ -35,12 +35,12 @@ LINKS = Table(
         (G, X.REFUSED): (D, (Effect.VOID_SLIPS, Effect.FORGET_SECRET)),
         # The vault may have it although no answer came, so it is told all the same.
         (G, X.REVOKED): (D, (Effect.DESTROY_LINK, Effect.VOID_SLIPS, Effect.FORGET_SECRET)),
-        (A, X.EXPIRED): (E, (Effect.VOID_SLIPS,)),
+        (A, X.EXPIRED): (E, ()),  # the paper may be renewed, so its slip stays
         (A, X.RENEWED): (A, (Effect.RENEW_LINK,)),
         (A, X.REVOKED): (D, (Effect.DESTROY_LINK, Effect.VOID_SLIPS, Effect.FORGET_SECRET)),
         (E, X.RENEWED): (A, (Effect.RENEW_LINK,)),
-        (E, X.REVOKED): (D, (Effect.DESTROY_LINK, Effect.FORGET_SECRET)),
-        (E, X.GRACE_ENDED): (D, (Effect.FORGET_SECRET,)),
+        (E, X.REVOKED): (D, (Effect.DESTROY_LINK, Effect.VOID_SLIPS, Effect.FORGET_SECRET)),
+        (E, X.GRACE_ENDED): (D, (Effect.VOID_SLIPS, Effect.FORGET_SECRET)),
         # Registered after we gave it up: it must not stay alive over there.
         (D, X.REGISTERED): (D, (Effect.DESTROY_LINK,)),
     },

@@ -26,7 +26,6 @@ class SlipEvent(StrEnum):
 Q, P, D, U, V = SlipState.QUEUED, SlipState.PRINTING, SlipState.PRINTED, SlipState.UNKNOWN, SlipState.VOID
 X = SlipEvent
 
-# REVOKE_LINKS of a slip is its own link; MINT_LINK goes through the share, which may no longer want one.
 SLIPS = Table(
     "slip",
     {
@@ -34,7 +33,7 @@ SLIPS = Table(
         (Q, X.VOIDED): (V, ()),
         (P, X.CONFIRMED): (D, (Effect.FORGET_SECRET,)),
         (P, X.REFUSED): (Q, (Effect.PRINT_SLIP,)),
-        (P, X.LOST): (U, (Effect.REVOKE_LINKS, Effect.MINT_LINK)),
+        (P, X.LOST): (U, (Effect.REVOKE_LINK, Effect.REPLACE_LINK)),
         (P, X.VOIDED): (V, ()),
         (D, X.VOIDED): (V, ()),
     },

@@ -21,6 +21,8 @@ class Effect(StrEnum):
     DESTROY_LINK = "destroy-link"  # tell the vault to delete its key share
     RENEW_LINK = "renew-link"  # tell the vault the new expiry
     REVOKE_LINKS = "revoke-links"  # every link of the share
+    REVOKE_LINK = "revoke-link"  # the one on this slip
+    REPLACE_LINK = "replace-link"  # the share is asked whether its patient still needs one
     VOID_SLIPS = "void-slips"  # the slips of this link
     FORGET_SECRET = "forget-secret"  # noqa: S105 - the link's F leaves the box with the paper
     FORGET_KEYS = "forget-keys"  # the share's data key and its instances' keys

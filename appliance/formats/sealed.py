@@ -27,6 +27,7 @@ class Sealer:
     def __init__(self, spool_key: bytes) -> None:
         self._gcm = AESGCM(_derive(spool_key, b"slipway/1 seal"))
         self._index_key = _derive(spool_key, b"slipway/1 index")
+        self._fingerprint_gcm = AESGCM(_derive(spool_key, b"slipway/1 fingerprint"))
 
     def seal(self, label: bytes, plain: bytes) -> bytes:
         nonce = os.urandom(_NONCE_BYTES)
@@ -49,6 +50,16 @@ class Sealer:
         """A keyed hash to look a value up by without storing it; 16 bytes."""
         text = "\0".join((label, *parts)).encode()
         return hmac.digest(self._index_key, text, "sha256")[:16]
+
+    def fingerprint(self, index: int, segment: bytes | bytearray) -> bytes:
+        """16 bytes that are equal for equal segments: GMAC, ten times as fast as a hash.
+
+        The nonce repeats, which GMAC forgives only while nobody sees its tags: keep them sealed.
+        """
+        return self._fingerprint_gcm.encrypt(index.to_bytes(_NONCE_BYTES, "big"), b"", segment)
+
+    def join_fingerprints(self, parts: bytes) -> bytes:
+        return hmac.digest(self._index_key, parts, "sha256")[:16]
 
 
 def _derive(key: bytes, info: bytes) -> bytes:

@@ -80,6 +80,7 @@ class Receipt:
     stream_id: bytes
     key: bytes
     size: int  # bytes of the dataset
+    fingerprint: bytes  # keyed hash of the dataset: the same for the same bytes, on this box only
     segments: tuple[Location, ...]
     arrival: Arrival
 
@@ -95,6 +96,7 @@ def seal_receipt(receipt: Receipt, sealer: Sealer) -> bytes:
     value = {
         "key": base64url.encode(receipt.key),
         "size": receipt.size,
+        "fingerprint": base64url.encode(receipt.fingerprint),
         "segments": [[s.file_number, s.offset, s.length] for s in receipt.segments],
         "arrival": [*vars(receipt.arrival).values()],
     }
@@ -108,6 +110,7 @@ def open_receipt(stream_id: bytes, sealed: bytes, sealer: Sealer) -> Receipt:
         stream_id=stream_id,
         key=base64url.decode(value["key"], 32),
         size=value["size"],
+        fingerprint=base64url.decode(value["fingerprint"]),
         segments=tuple(Location(*segment) for segment in value["segments"]),
         arrival=Arrival(*value["arrival"]),
     )

@@ -1,0 +1,167 @@
+"""slipway.toml to frozen settings, read once. Unknown keys are errors that name the nearest known one."""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from appliance.errors import SettingsError
+
+DEFAULT_PATH = Path("/etc/slipway/slipway.toml")
+
+
+def _ae_title(value: str) -> str:
+    title = value.strip()
+    if not 1 <= len(title) <= 16 or not title.isascii() or not title.isprintable() or "\\" in title:
+        raise ValueError("an AE title is 1 to 16 printable ASCII characters without a backslash (PS3.5 section 6.2)")
+    return title
+
+
+def _host_port(value: str) -> tuple[str, int]:
+    host, colon, port = value.rpartition(":")
+    if not colon or not port.isdigit() or int(port) > 65535:
+        raise ValueError("write HOST:PORT, such as 0.0.0.0:104")
+    return host.strip("[]"), int(port)
+
+
+def _listener(value: str) -> str:
+    _host_port(value)
+    return value
+
+
+def _network(value: str) -> str:
+    try:
+        ipaddress.ip_network(value, strict=False)
+    except ValueError:
+        raise ValueError("write an IP address or a network such as 10.20.0.0/24") from None
+    return value
+
+
+def _http_url(value: str) -> str:
+    parts = urlsplit(value)
+    local = parts.hostname in ("127.0.0.1", "localhost", "::1")
+    if parts.scheme != "https" and not (parts.scheme == "http" and local):
+        raise ValueError("the vault's address starts with https:// (http:// only on this machine)")
+    if not parts.hostname or parts.path.strip("/") or parts.query or parts.fragment:
+        raise ValueError("the vault's address is https://HOST or https://HOST:PORT, without a path")
+    return value.rstrip("/")
+
+
+AeTitle = Annotated[str, AfterValidator(_ae_title)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Site(_Section):
+    name: str = "Imaging department"
+    language: str = "en"
+    phone: str = ""
+
+
+class PeerSettings(_Section):
+    ae_title: AeTitle
+    address: Annotated[str, AfterValidator(_network)]
+    port: Annotated[int, Field(ge=1, le=65535)] | None = None
+
+
+class Dicom(_Section):
+    listen: tuple[Annotated[str, AfterValidator(_listener)], ...] = ("0.0.0.0:104",)
+    unknown_peers: Literal["park", "refuse", "accept"] = "park"
+    peer: tuple[PeerSettings, ...] = ()
+
+    @property
+    def addresses(self) -> tuple[tuple[str, int], ...]:
+        return tuple(_host_port(value) for value in self.listen)
+
+
+class Profile(_Section):
+    """An AE title that the box answers to, and what a share sent there means."""
+
+    ae_title: AeTitle
+    expires_days: Annotated[float, Field(gt=0, le=400)] = 7
+    grace_days: Annotated[float, Field(ge=0, le=400)] = 14
+    second_factor: Literal["birth-date", "pin", "none"] = "birth-date"
+    print: Literal["first-image", "complete"] = "first-image"
+    quiet_seconds: Annotated[float, Field(gt=0, le=3600)] = 30  # shorter splits CT series that pause in between
+    visit_hours: Annotated[float, Field(gt=0, le=168)] = 12
+    copies: Annotated[int, Field(ge=1, le=5)] = 1
+
+
+class PrinterSettings(_Section):
+    device: str = "usb"
+    paper_mm: Literal[58, 80] = 80
+    model: str = "TM-T20II"
+
+
+class VaultSettings(_Section):
+    url: Annotated[str, AfterValidator(_http_url)] | Literal[""] = ""  # "" is the one that the box enrolled with
+    ca_file: str = ""
+
+
+class SpoolSettings(_Section):
+    path: Path = Path("/var/lib/slipway")
+    key_file: str = ""  # 32 bytes; default: the systemd credential spool.key, else PATH/spool.key, made at first start
+
+
+class Settings(_Section):
+    site: Site = Site()
+    dicom: Dicom = Dicom()
+    profile: tuple[Profile, ...] = (Profile(ae_title="SHARE"),)
+    printer: PrinterSettings = PrinterSettings()
+    vault: VaultSettings = VaultSettings()
+    spool: SpoolSettings = SpoolSettings()
+
+    def profile_of(self, ae_title: str) -> Profile | None:
+        return next((profile for profile in self.profile if profile.ae_title == ae_title), None)
+
+
+def load(path: Path) -> Settings:
+    """SettingsError with the key, what is wrong with it, and the nearest known key."""
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        hint = "Give the file's place with --config, or copy the sample in docs/install.md to /etc/slipway/."
+        raise SettingsError(f"there is no settings file {path}", hint=hint) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path} is not valid TOML: {error}") from error
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be read: {error.strerror}") from error
+    return parse(raw, str(path))
+
+
+def parse(raw: dict[str, Any], where: str = "settings") -> Settings:
+    try:
+        settings = Settings.model_validate(raw)
+    except ValidationError as error:
+        lines = [_complaint(raw, problem["type"], problem["loc"], problem["msg"]) for problem in error.errors()]
+        raise SettingsError(f"{where}: " + "; ".join(lines)) from None
+    titles = [profile.ae_title for profile in settings.profile]
+    if not titles or len(set(titles)) != len(titles):
+        raise SettingsError(f"{where}: each [[profile]] needs an ae_title of its own, and there must be one at least")
+    return settings
+
+
+def _complaint(raw: dict[str, Any], kind: str, place: tuple[int | str, ...], message: str) -> str:
+    key = ".".join(str(part) for part in place if isinstance(part, str))
+    if kind != "extra_forbidden":
+        return f"{key}: {message.removeprefix('Value error, ')}"
+    near = difflib.get_close_matches(str(place[-1]), _known_keys(place[:-1]), n=1)
+    return f"unknown key {key}" + (f", did you mean {near[0]}?" if near else "")
+
+
+def _known_keys(place: tuple[int | str, ...]) -> list[str]:
+    model: type[BaseModel] = Settings
+    for part in place:
+        if isinstance(part, str):
+            annotation = model.model_fields[part].annotation
+            inner = getattr(annotation, "__args__", (annotation,))[0]
+            model = inner if isinstance(inner, type) and issubclass(inner, BaseModel) else model
+    return list(model.model_fields)
