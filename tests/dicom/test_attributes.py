@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from appliance.dicom import attributes, dataset_head
 from appliance.dicom.attributes import Attributes, read_attributes
+from tests.samples import all_samples, dataset_bytes
 
 PACKAGES = Path(pydicom.__file__).parent.parent
 FOLDERS = [PACKAGES / "pydicom/data", PACKAGES / "data_store/data", PACKAGES / "pynetdicom/tests"]
@@ -110,6 +111,15 @@ def text_of(value: object) -> str:
     if isinstance(value, pydicom.multival.MultiValue):
         return "\\".join(str(v) for v in value)
     return str(value or "").strip()
+
+
+def test_samples_in_every_transfer_syntax_are_read() -> None:
+    for sample in all_samples():
+        dataset = dataset_bytes(sample.path)
+        whole = len(dataset) <= attributes.HEAD_BYTES_MAX
+        read = read_attributes(memoryview(dataset)[: attributes.HEAD_BYTES_MAX], sample.transfer_syntax, whole=whole)
+        found = (read.sop_class_uid, read.sop_instance_uid, read.modality)
+        assert found == (sample.sop_class, sample.sop_instance, sample.modality), sample.name
 
 
 def element(tag: int, vr: bytes, value: bytes, order: str = "<") -> bytes:
