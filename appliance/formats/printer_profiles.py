@@ -1,0 +1,107 @@
+"""What each printer model can do: how many dots a line has, whether it cuts, and how it says that a slip is out.
+
+Ours first; python-escpos's own database for models that it knows and we do not. No bytes here; those are `escpos`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+from importlib.resources import files
+
+from appliance.errors import SettingsError
+
+NARROWEST_DOTS = 320  # a customer display is not a printer
+GRID_DOTS = 8  # a raster line is whole bytes
+WIDEST_58_DOTS = 432  # a line longer than that needs 80 mm paper
+
+
+class Confirmation(StrEnum):
+    """How a model answers for a slip, best first."""
+
+    PROCESS_ID = "process-id"  # GS ( H function 48: an answer when the printing is over
+    STATUS = "status"  # DLE EOT: fit to print before and after; no word on the slip itself
+    NONE = "none"  # never answers; that the bytes were taken is all there is to know
+
+
+@dataclass(frozen=True)
+class Profile:
+    model: str
+    dots_58: int  # printable dots a line on 58 mm paper; 0: does not take it
+    dots_80: int  # the same on 80 mm paper
+    cutter: bool
+    confirmation: Confirmation
+
+    def dots(self, paper_mm: int) -> int:
+        """The slip's width on this paper. Raises SettingsError where the printer has no such paper."""
+        line = {58: self.dots_58, 80: self.dots_80}.get(paper_mm, 0)
+        if not line:
+            fitting = " or ".join(str(mm) for mm, dots in ((58, self.dots_58), (80, self.dots_80)) if dots)
+            raise SettingsError(
+                f"the printer {self.model} takes no paper of {paper_mm} mm",
+                hint=f"Set [printer] paper_mm = {fitting}, or correct [printer] model.",
+            )
+        return line // GRID_DOTS * GRID_DOTS
+
+
+def find(model: str) -> Profile:
+    """The profile of `model`, in any case of letters. Raises SettingsError, which names the nearest ones."""
+    for table in (_ours, _library):
+        for name, profile in table().items():
+            if name.casefold() == model.strip().casefold():
+                return profile
+    raise SettingsError(f"no printer model is called {model!r}", hint=_nearest(model))
+
+
+def models() -> list[str]:
+    """All names that `find` takes."""
+    return sorted({**_library(), **_ours()}, key=str.casefold)
+
+
+def _nearest(model: str) -> str:
+    known = {name.casefold(): name for name in models()}
+    close = [known[name] for name in difflib.get_close_matches(model.strip().casefold(), known, n=3, cutoff=0.4)]
+    if close:
+        return f"Near ones: {', '.join(close)}. Otherwise set [printer] model to generic-80 or generic-58."
+    return "Set [printer] model to generic-80 or generic-58; docs/printers.md lists the others."
+
+
+@cache
+def _ours() -> dict[str, Profile]:
+    return _read(files("appliance.formats").joinpath("printer_profiles.json").read_text("utf-8"))
+
+
+def _read(text: str) -> dict[str, Profile]:
+    return {
+        name: Profile(name, row["58"], row["80"], row["cutter"], Confirmation(row["confirmation"]))
+        for name, row in json.loads(text)["models"].items()
+    }
+
+
+@cache
+def _library() -> dict[str, Profile]:
+    """Printers of python-escpos's database that print raster lines of a known width.
+
+    It does not say who answers what. `status` is the safe guess: a printer that cannot answer refuses its first slip
+    with a sentence that says so, instead of claiming slips that nobody saw.
+    """
+    from appliance.formats.escpos import library  # late: it takes 0.2 s to load and only foreign models need it
+
+    profiles = library().capabilities.CAPABILITIES["profiles"]
+    return {name: _from_library(name, row) for name, row in profiles.items() if _usable(row)}
+
+
+def _usable(row: dict[str, dict[str, dict[str, object]]]) -> bool:
+    dots = row["media"]["width"].get("pixels")
+    return bool(row["features"].get("bitImageRaster")) and isinstance(dots, int) and dots >= NARROWEST_DOTS
+
+
+def _from_library(name: str, row: dict[str, dict[str, dict[str, int]]]) -> Profile:
+    dots = row["media"]["width"]["pixels"]
+    features = row["features"]
+    cutter = bool(features.get("paperFullCut") or features.get("paperPartCut"))
+    narrow = dots <= WIDEST_58_DOTS
+    return Profile(name, dots if narrow else 0, 0 if narrow else dots, cutter, Confirmation.STATUS)
