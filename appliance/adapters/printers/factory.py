@@ -1,0 +1,76 @@
+"""From the words of [printer] device to a printer."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from urllib.parse import SplitResult, parse_qs, urlsplit
+
+from appliance.adapters.printers.absent import AbsentPrinter
+from appliance.adapters.printers.conversation import ConversingPrinter, Timing
+from appliance.adapters.printers.file import FilePrinter
+from appliance.adapters.printers.serial import DEFAULT_BAUD, SerialTransport
+from appliance.adapters.printers.tcp import TcpTransport
+from appliance.adapters.printers.transport import Transport
+from appliance.adapters.printers.usb import UsbTransport
+from appliance.adapters.printers.usb_bus import Wanted
+from appliance.errors import SettingsError
+from appliance.formats.printer_profiles import Profile
+from appliance.ports import Printer
+
+RAW_PORT = 9100  # the de facto port of network printers
+USB_NAME = re.compile(r"usb:([0-9a-f]{4}):([0-9a-f]{4})(?::(.+))?", re.IGNORECASE)
+FORMS = "usb, usb:VID:PID[:SERIAL], tcp://HOST:PORT, serial:///dev/ttyUSB0, file:///DIR, none"
+
+
+def open_printer(device: str, profile: Profile, timing: Timing | None = None) -> Printer:
+    """The printer that `device` names. Nothing is opened yet, so a printer that is off is no error.
+
+    Raises SettingsError for words that name no printer.
+    """
+    if device == "none":
+        return AbsentPrinter()
+    url = urlsplit(device)
+    if url.scheme == "file":
+        return FilePrinter(_path(device, url))
+    return ConversingPrinter(_transport(device, url), profile, timing)
+
+
+def _transport(device: str, url: SplitResult) -> Transport:
+    match url.scheme:
+        case "tcp":
+            return _tcp(device, url)
+        case "serial":
+            return SerialTransport(_path(device, url), _baud(device, url))
+    if device == "usb":
+        return UsbTransport(Wanted())
+    if name := USB_NAME.fullmatch(device):
+        return UsbTransport(Wanted(int(name[1], 16), int(name[2], 16), name[3]))
+    raise _wrong(device)
+
+
+def _tcp(device: str, url: SplitResult) -> TcpTransport:
+    try:
+        host, port = url.hostname, url.port
+    except ValueError as error:
+        raise _wrong(device) from error
+    if not host or url.path not in ("", "/"):
+        raise _wrong(device)
+    return TcpTransport(host, port or RAW_PORT)
+
+
+def _path(device: str, url: SplitResult) -> Path:
+    if url.netloc or not url.path.startswith("/") or url.path == "/":
+        raise _wrong(device)
+    return Path(url.path)
+
+
+def _baud(device: str, url: SplitResult) -> int:
+    try:
+        return int(parse_qs(url.query).get("baud", [str(DEFAULT_BAUD)])[0])
+    except ValueError as error:
+        raise _wrong(device) from error
+
+
+def _wrong(device: str) -> SettingsError:
+    return SettingsError(f"[printer] device = {device!r} names no printer", hint=f"Use one of: {FORMS}.")

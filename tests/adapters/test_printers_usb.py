@@ -1,0 +1,105 @@
+"""What only USB can do wrong: a real libusb against a virtual device (tests/adapters/vusb)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict
+
+import pytest
+
+from tests.adapters.vusb.bench import Bench
+from tests.ports.test_printer_port import CONFIRMING, SHORT_S, job, timing
+
+JOB = job()
+PRINT = JOB.number, JOB.data.hex(), JOB.process_id.decode()
+
+
+@pytest.fixture(scope="module")
+def started() -> Iterator[Bench]:
+    with Bench() as bench:
+        yield bench
+
+
+@pytest.fixture
+def bench(started: Bench) -> Iterator[Bench]:
+    started.host.use("usb", CONFIRMING, asdict(timing(confirm_s=SHORT_S)))
+    yield started
+    started.device.unplug_all()
+
+
+def test_a_printer_that_the_kernels_driver_holds_is_taken_from_it(bench):
+    bench.device.plug("SN1", "ConfirmingPrinter", [], True)
+    assert bench.device.kernel_driver("SN1")
+    assert bench.host.print(*PRINT) == "printed"
+    assert not bench.device.kernel_driver("SN1")
+
+
+def test_a_printer_is_never_reset(bench):
+    bench.device.plug("SN1", "ConfirmingPrinter", [], True)
+    bench.host.print(*PRINT)
+    bench.host.status()
+    assert bench.device.resets("SN1") == 0
+
+
+def test_unplugged_in_mid_slip_is_unknown_and_plugged_in_again_prints(bench):
+    bench.device.plug("SN1", "PrinterThatDiesAt", [20_000], True)
+    assert bench.host.print(*PRINT) == "unknown"
+    bench.device.unplug("SN1")
+    assert bench.host.print(*PRINT) == "refused"
+    bench.device.plug("SN1", "ConfirmingPrinter", [], True)
+    assert bench.host.print(*PRINT) == "printed"
+    assert bench.device.jobs("SN1") == [JOB.data.hex()]
+
+
+def test_a_change_of_printers_that_no_udev_event_tells_of_is_noticed(bench):
+    bench.device.plug("SN1", "ConfirmingPrinter", [], True)
+    assert bench.host.print(*PRINT) == "printed"
+    bench.device.vanish("SN1")
+    assert bench.host.print(*PRINT) == "refused"
+    bench.device.plug("SN2", "ConfirmingPrinter", [], True)
+    assert bench.host.print(*PRINT) == "printed"
+
+
+def test_of_two_printers_the_settings_must_name_one(bench):
+    bench.device.plug("SN1", "ConfirmingPrinter", [], True)
+    bench.device.plug("SN2", "ConfirmingPrinter", [], True)
+    assert bench.host.print(*PRINT) == "refused"
+    assert "usb:04b8:0e15:SN1, usb:04b8:0e15:SN2" in bench.host.status()["detail"]
+    bench.host.use("usb:04B8:0E15:SN2", CONFIRMING, asdict(timing()))
+    assert bench.host.print(*PRINT) == "printed"
+    assert (len(bench.device.jobs("SN1")), len(bench.device.jobs("SN2"))) == (0, 1)
+
+
+def test_another_printer_than_the_settings_name_is_left_alone(bench):
+    bench.device.plug("SN1", "ConfirmingPrinter", [], True)
+    for device in ("usb:04b8:0202", "usb:04b8:0e15:SN9"):
+        bench.host.use(device, CONFIRMING, asdict(timing()))
+        assert bench.host.print(*PRINT) == "refused"
+        assert device in bench.host.status()["detail"]
+
+
+def test_the_list_shows_each_printer_as_the_settings_want_it(bench):
+    assert bench.host.list() == []
+    bench.device.plug("SN1", "ConfirmingPrinter", [], True)
+    assert bench.host.list() == ["usb:04b8:0e15:SN1 EPSON TM-T20II"]
+
+
+def test_slip_after_slip_no_file_and_no_thread_is_left_open(bench):
+    bench.device.plug("SN1", "ConfirmingPrinter", [], True)
+    bench.host.print(*PRINT)
+    before = bench.host.held()
+    for _ in range(10):
+        assert bench.host.print(*PRINT) == "printed"
+        bench.host.status()
+    assert bench.host.held() == before
+
+
+def test_a_printer_that_fails_again_and_again_leaves_nothing_open_either(bench):
+    bench.host.print(*PRINT)
+    before = bench.host.held()
+    for round_ in range(5):
+        bench.device.plug("SN1", "PrinterThatDiesAt", [1000 * round_ + 1], True)
+        assert bench.host.print(*PRINT) == "unknown"
+        bench.device.unplug("SN1")
+        assert bench.host.print(*PRINT) == "refused"
+    assert bench.host.held() == before
