@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 from appliance.dicom.pdu import AssociateRequest, Rejection
 from appliance.errors import SlipwayError
@@ -121,3 +121,63 @@ class Reception(Protocol):
 
     def complained(self, address: str, error: SlipwayError) -> None:
         """A peer did what it must not, or an instance could not be taken."""
+
+
+Value = str | bytes | float | int | None
+Row = dict[str, Any]
+T = TypeVar("T")
+
+
+class Transaction(Protocol):
+    """Named statements, all or nothing."""
+
+    def do(self, name: str, **values: Value) -> None: ...
+
+    def all(self, name: str, **values: Value) -> list[Row]: ...
+
+    def first(self, name: str, **values: Value) -> Row | None: ...
+
+    def one(self, name: str, **values: Value) -> Row: ...
+
+
+class Journal(Protocol):
+    async def run(self, work: Callable[[Transaction], T]) -> T:
+        """`work` in one transaction, which is on the disk when this returns. It must not wait for anything."""
+
+
+@dataclass(frozen=True)
+class LinkRegistration:
+    """What the vault is told of a link (docs/wire.md)."""
+
+    share_id: bytes
+    link_id: bytes
+    verifier: bytes
+    factor: str
+    share_key: bytes
+    envelope: bytes
+    expires_in_s: float
+    grace_s: float
+
+
+@dataclass(frozen=True)
+class RegisteredLink:
+    expires_at: float  # Unix seconds by the vault's clock
+    public_url: str
+
+
+class Vault(Protocol):
+    """The box's side of docs/wire.md. VaultUnreachableError: try again; VaultRefusedError: do not."""
+
+    async def put_share(self, share_id: bytes) -> None: ...
+
+    async def delete_share(self, share_id: bytes) -> None: ...
+
+    async def put_object(self, share_id: bytes, number: int, data: bytes) -> None: ...
+
+    async def put_manifest(self, share_id: bytes, generation: int, data: bytes) -> None: ...
+
+    async def put_link(self, link: LinkRegistration) -> RegisteredLink: ...
+
+    async def renew_link(self, share_id: bytes, link_id: bytes, expires_in_s: float) -> float: ...
+
+    async def delete_link(self, share_id: bytes, link_id: bytes) -> None: ...

@@ -1,0 +1,114 @@
+"""The journal: what the box intends and what it did, in SQLite, by one writer connection in one thread.
+
+One connection only: SQLite before 3.51.3 can corrupt a WAL that two connections write or checkpoint. The commands
+therefore ask the daemon and never open this file beside it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from importlib.resources import files
+from pathlib import Path
+from typing import TypeVar
+
+from appliance.errors import SlipwayError
+from appliance.ports import Row, Value
+
+T = TypeVar("T")
+BUSY_TIMEOUT_S = 5.0
+
+
+class JournalError(SlipwayError):
+    code = "journal_failed"
+    hint = "Check the disk under [spool] path; the journal is journal.db there. Another `slipway run` may hold it."
+
+
+def _read_statements() -> dict[str, str]:
+    text = files("appliance.adapters").joinpath("journal.sql").read_text(encoding="utf-8")
+    parts = text.split("-- name: ")[1:]
+    return {part.partition("\n")[0].strip(): part.partition("\n")[2] for part in parts}
+
+
+class SqliteTransaction:
+    """Named statements within one transaction (see journal.sql)."""
+
+    def __init__(self, connection: sqlite3.Connection, statements: dict[str, str]) -> None:
+        self._connection = connection
+        self._statements = statements
+
+    def do(self, name: str, **values: Value) -> None:
+        self._connection.execute(self._statements[name], values)
+
+    def all(self, name: str, **values: Value) -> list[Row]:
+        return list(map(dict, self._connection.execute(self._statements[name], values).fetchall()))
+
+    def first(self, name: str, **values: Value) -> Row | None:
+        row = self._connection.execute(self._statements[name], values).fetchone()
+        return None if row is None else dict(row)
+
+    def one(self, name: str, **values: Value) -> Row:
+        row = self.first(name, **values)
+        if row is None:
+            raise JournalError(f"the journal has no row for {name}")
+        return row
+
+
+class SqliteJournal:
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._statements = _read_statements()
+        self._executor = ThreadPoolExecutor(1, "journal")
+        self._connection: sqlite3.Connection | None = None
+
+    async def open(self) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._executor, self._open)
+
+    def _open(self) -> None:
+        try:
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            connection = sqlite3.connect(
+                self._path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=True
+            )
+            connection.row_factory = sqlite3.Row
+            # EXCLUSIVE keeps every other connection out, and WAL without shared memory with it.
+            for pragma in ("locking_mode=EXCLUSIVE", "journal_mode=WAL", "synchronous=FULL", "secure_delete=ON"):
+                connection.execute(f"PRAGMA {pragma}")
+            connection.execute("PRAGMA foreign_keys=ON")
+            connection.executescript(self._statements["schema"])
+            self._path.chmod(0o600)
+        except (sqlite3.Error, OSError) as error:
+            raise JournalError(f"the journal cannot be opened: {error}") from error
+        self._connection = connection
+
+    async def run(self, work: Callable[[SqliteTransaction], T]) -> T:
+        """Run `work` in the journal's thread, in one transaction that is on the disk when this returns."""
+        return await asyncio.get_running_loop().run_in_executor(self._executor, self._run, work)
+
+    def _run(self, work: Callable[[SqliteTransaction], T]) -> T:
+        connection = self._connection
+        if connection is None:
+            raise JournalError("the journal is not open")
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                result = work(SqliteTransaction(connection, self._statements))
+            except BaseException:
+                connection.execute("ROLLBACK")
+                raise
+            connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise JournalError(f"the journal cannot be written: {error}") from error
+        return result
+
+    async def close(self) -> None:
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._executor, self._close)
+        self._executor.shutdown()
+
+    def _close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None

@@ -1,0 +1,381 @@
+-- The journal's tables and statements. Statements are named by `-- name:` lines and called by that name.
+-- No patient's data in clear: `sealed` columns are under the spool key, `*_key` columns are keyed hashes.
+
+-- name: schema
+CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+
+CREATE TABLE IF NOT EXISTS share (
+    id INTEGER PRIMARY KEY,
+    share_id BLOB NOT NULL UNIQUE,
+    state TEXT NOT NULL,
+    profile TEXT NOT NULL,
+    patient_key BLOB NOT NULL,
+    sealed BLOB,                      -- identity and data key; forgotten when the share is closed
+    display BLOB NOT NULL,            -- sealed initials and year of birth, for lists
+    held_because TEXT NOT NULL DEFAULT '',
+    opened_at REAL NOT NULL,
+    grown_at REAL NOT NULL,
+    visit_ends_at REAL NOT NULL,
+    at_vault INTEGER NOT NULL DEFAULT 0,
+    generation INTEGER NOT NULL DEFAULT 0,   -- of the newest manifest that the vault has
+    dirty INTEGER NOT NULL DEFAULT 0         -- a newer manifest is owed
+) STRICT;
+CREATE INDEX IF NOT EXISTS share_by_patient ON share (patient_key) WHERE state IN ('open', 'held');
+
+CREATE TABLE IF NOT EXISTS study (
+    id INTEGER PRIMARY KEY,
+    share INTEGER NOT NULL REFERENCES share (id),
+    study_key BLOB NOT NULL,
+    state TEXT NOT NULL,
+    source TEXT NOT NULL DEFAULT '',
+    grown_at REAL NOT NULL,
+    UNIQUE (share, study_key)
+) STRICT;
+CREATE INDEX IF NOT EXISTS study_by_key ON study (study_key);
+
+CREATE TABLE IF NOT EXISTS instance (
+    id INTEGER PRIMARY KEY,
+    share INTEGER NOT NULL REFERENCES share (id),
+    study INTEGER REFERENCES study (id),
+    sop_key BLOB NOT NULL,
+    stream_id BLOB NOT NULL UNIQUE,
+    fingerprint BLOB NOT NULL,
+    duplicate INTEGER NOT NULL DEFAULT 0,
+    sealed BLOB,                      -- key and attributes; forgotten with the share's keys
+    size INTEGER NOT NULL,
+    segments TEXT NOT NULL,           -- [[file, offset, length], ...]
+    first_file INTEGER NOT NULL,
+    last_file INTEGER NOT NULL,
+    packed INTEGER NOT NULL DEFAULT 0,   -- segments that are in an object
+    relayed INTEGER NOT NULL DEFAULT 0   -- all of it is at the vault
+) STRICT;
+CREATE INDEX IF NOT EXISTS instance_by_sop ON instance (share, sop_key);
+CREATE INDEX IF NOT EXISTS instance_waiting ON instance (share, id) WHERE relayed = 0;
+CREATE INDEX IF NOT EXISTS instance_by_file ON instance (last_file);
+
+CREATE TABLE IF NOT EXISTS object (
+    share INTEGER NOT NULL REFERENCES share (id),
+    number INTEGER NOT NULL,
+    parts TEXT NOT NULL,              -- [[instance, first, last, offset, length], ...]
+    size INTEGER NOT NULL,
+    stored INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (share, number)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS object_waiting ON object (share) WHERE stored = 0;
+
+CREATE TABLE IF NOT EXISTS link (
+    id INTEGER PRIMARY KEY,
+    link_id BLOB NOT NULL UNIQUE,
+    share INTEGER NOT NULL REFERENCES share (id),
+    state TEXT NOT NULL,
+    factor TEXT NOT NULL,
+    sealed BLOB,                      -- secret, share key, envelope, verifier; forgotten with the paper
+    pin BLOB,                         -- sealed; for the staff to tell
+    public_url TEXT NOT NULL DEFAULT '',
+    expires_in_s REAL NOT NULL,
+    grace_s REAL NOT NULL,
+    expires_at REAL,                  -- by the vault's clock
+    minted_at REAL NOT NULL
+) STRICT;
+CREATE INDEX IF NOT EXISTS link_by_share ON link (share);
+
+CREATE TABLE IF NOT EXISTS slip (
+    id INTEGER PRIMARY KEY,
+    number TEXT NOT NULL UNIQUE,
+    link INTEGER NOT NULL REFERENCES link (id),
+    share INTEGER NOT NULL REFERENCES share (id),
+    state TEXT NOT NULL,
+    copy INTEGER NOT NULL,
+    why TEXT NOT NULL DEFAULT '',
+    queued_at REAL NOT NULL,
+    printed_at REAL
+) STRICT;
+
+CREATE TABLE IF NOT EXISTS effect (
+    id INTEGER PRIMARY KEY,
+    kind TEXT NOT NULL,
+    share INTEGER NOT NULL,
+    link INTEGER,
+    slip INTEGER,
+    not_before REAL NOT NULL DEFAULT 0,
+    failures INTEGER NOT NULL DEFAULT 0
+) STRICT;
+
+CREATE TABLE IF NOT EXISTS event (
+    id INTEGER PRIMARY KEY,
+    at REAL NOT NULL,
+    share INTEGER,
+    what TEXT NOT NULL
+) STRICT;
+CREATE INDEX IF NOT EXISTS event_by_share ON event (share);
+
+CREATE TABLE IF NOT EXISTS peer (
+    ae_title TEXT NOT NULL,
+    address TEXT NOT NULL,
+    state TEXT NOT NULL,              -- parked, approved, refused
+    first_seen REAL NOT NULL,
+    last_seen REAL NOT NULL,
+    attempts INTEGER NOT NULL DEFAULT 1,
+    PRIMARY KEY (ae_title, address)
+) STRICT, WITHOUT ROWID;
+
+-- name: get_meta
+SELECT value FROM meta WHERE key = :key;
+
+-- name: put_meta
+INSERT INTO meta (key, value) VALUES (:key, :value) ON CONFLICT (key) DO UPDATE SET value = excluded.value;
+
+-- name: known_streams
+SELECT stream_id FROM instance;
+
+-- name: candidate_shares
+SELECT DISTINCT share.id, share.state, share.sealed,
+       EXISTS (SELECT 1 FROM study WHERE study.share = share.id AND study.study_key = :study_key) AS has_study
+FROM share
+WHERE share.state IN ('open', 'held') AND share.profile = :profile AND share.visit_ends_at > :now
+  AND (share.patient_key = :patient_key
+       OR share.id IN (SELECT study.share FROM study WHERE study.study_key = :study_key))
+ORDER BY share.id;
+
+-- name: add_share
+INSERT INTO share (share_id, state, profile, patient_key, sealed, display, held_because, opened_at, grown_at, visit_ends_at)
+VALUES (:share_id, :state, :profile, :patient_key, :sealed, :display, :held_because, :now, :now, :visit_ends_at)
+RETURNING id;
+
+-- name: share
+SELECT * FROM share WHERE id = :id;
+
+-- name: share_by_prefix
+SELECT * FROM share WHERE lower(hex(share_id)) LIKE :prefix || '%' ORDER BY id LIMIT 2;
+
+-- name: shares
+SELECT share.*, (SELECT count(*) FROM instance WHERE instance.share = share.id AND duplicate = 0) AS instances,
+       (SELECT count(*) FROM instance WHERE instance.share = share.id AND duplicate = 0 AND relayed = 1) AS relayed
+FROM share ORDER BY id DESC LIMIT :limit;
+
+-- name: set_share_state
+UPDATE share SET state = :state WHERE id = :id;
+
+-- name: set_share_held_because
+UPDATE share SET held_because = :held_because WHERE id = :id;
+
+-- name: share_grown
+UPDATE share SET grown_at = :now, dirty = 1 WHERE id = :id;
+
+-- name: share_dirty
+UPDATE share SET dirty = 1 WHERE id = :id;
+
+-- name: share_at_vault
+UPDATE share SET at_vault = 1 WHERE id = :id;
+
+-- name: manifest_stored
+UPDATE share SET generation = :generation, dirty = CASE WHEN :clean THEN 0 ELSE dirty END WHERE id = :id;
+
+-- name: forget_share_keys
+UPDATE share SET sealed = NULL WHERE id = :id;
+
+-- name: forget_instance_keys
+UPDATE instance SET sealed = NULL, relayed = 1 WHERE share = :id;
+
+-- name: forget_link_secrets_of_share
+UPDATE link SET sealed = NULL, pin = NULL WHERE share = :id;
+
+-- name: studies
+SELECT * FROM study WHERE share = :share ORDER BY id;
+
+-- name: study
+SELECT * FROM study WHERE share = :share AND study_key = :study_key;
+
+-- name: add_study
+INSERT INTO study (share, study_key, state, grown_at) VALUES (:share, :study_key, 'arriving', :now) RETURNING id;
+
+-- name: arriving_studies
+SELECT study.*, share.profile FROM study JOIN share ON share.id = study.share
+WHERE study.state = 'arriving' AND share.state IN ('open', 'held');
+
+-- name: set_study_state
+UPDATE study SET state = :state, source = :source WHERE id = :id;
+
+-- name: study_grown
+UPDATE study SET grown_at = :now WHERE id = :id;
+
+-- name: same_sop
+SELECT id, fingerprint FROM instance WHERE share = :share AND sop_key = :sop_key AND duplicate = 0;
+
+-- name: add_instance
+INSERT INTO instance (share, study, sop_key, stream_id, fingerprint, duplicate, sealed, size, segments, first_file,
+                      last_file, relayed)
+VALUES (:share, :study, :sop_key, :stream_id, :fingerprint, :duplicate, :sealed, :size, :segments, :first_file,
+        :last_file, :relayed)
+RETURNING id;
+
+-- name: instances
+SELECT * FROM instance WHERE share = :share AND duplicate = 0 ORDER BY id;
+
+-- name: count_instances
+SELECT count(*) AS received, coalesce(sum(relayed), 0) AS relayed FROM instance WHERE share = :share AND duplicate = 0;
+
+-- name: instance
+SELECT * FROM instance WHERE id = :id;
+
+-- name: shares_to_relay
+SELECT * FROM share WHERE state = 'open'
+  AND (dirty = 1 OR EXISTS (SELECT 1 FROM instance WHERE instance.share = share.id AND relayed = 0))
+ORDER BY grown_at LIMIT 50;
+
+-- name: unpacked_instances
+SELECT id, segments, packed FROM instance
+WHERE share = :share AND relayed = 0 AND packed < json_array_length(segments) ORDER BY id LIMIT 400;
+
+-- name: set_packed
+UPDATE instance SET packed = :packed WHERE id = :id;
+
+-- name: next_object_number
+SELECT coalesce(max(number) + 1, 0) AS number FROM object WHERE share = :share;
+
+-- name: add_object
+INSERT INTO object (share, number, parts, size) VALUES (:share, :number, :parts, :size);
+
+-- name: waiting_objects
+SELECT * FROM object WHERE share = :share AND stored = 0 ORDER BY number LIMIT :limit;
+
+-- name: stored_objects
+SELECT number, parts FROM object WHERE share = :share AND stored = 1;
+
+-- name: object
+SELECT * FROM object WHERE share = :share AND number = :number;
+
+-- name: object_stored
+UPDATE object SET stored = 1 WHERE share = :share AND number = :number;
+
+-- name: unstored_parts
+SELECT count(*) AS n FROM object, json_each(object.parts) AS part
+WHERE object.share = :share AND object.stored = 0 AND json_extract(part.value, '$[0]') = :instance;
+
+-- name: instance_relayed
+UPDATE instance SET relayed = 1 WHERE id = :id;
+
+-- name: count_waiting_objects
+SELECT (SELECT count(*) FROM object JOIN share ON share.id = object.share WHERE stored = 0 AND share.state = 'open')
+     + (SELECT count(*) FROM instance JOIN share ON share.id = instance.share
+        WHERE relayed = 0 AND packed = 0 AND share.state = 'open') AS n;
+
+-- name: live_files
+SELECT DISTINCT first_file, last_file FROM instance WHERE relayed = 0;
+
+-- name: forget_instances_of_file
+DELETE FROM instance WHERE last_file = :file AND duplicate = 1;
+
+-- name: add_link
+INSERT INTO link (link_id, share, state, factor, sealed, pin, expires_in_s, grace_s, minted_at)
+VALUES (:link_id, :share, 'registering', :factor, :sealed, :pin, :expires_in_s, :grace_s, :now)
+RETURNING id;
+
+-- name: link
+SELECT * FROM link WHERE id = :id;
+
+-- name: links
+SELECT * FROM link WHERE share = :share ORDER BY id;
+
+-- name: set_link_state
+UPDATE link SET state = :state WHERE id = :id;
+
+-- name: link_registered
+UPDATE link SET expires_at = :expires_at, public_url = :public_url WHERE id = :id;
+
+-- name: set_link_expiry
+UPDATE link SET expires_in_s = :expires_in_s WHERE id = :id;
+
+-- name: link_renewed
+UPDATE link SET expires_at = :expires_at WHERE id = :id;
+
+-- name: forget_link_secret
+UPDATE link SET sealed = NULL WHERE id = :id;
+
+-- name: links_with_expiry
+SELECT * FROM link WHERE state IN ('active', 'expired') AND expires_at IS NOT NULL;
+
+-- name: add_slip
+INSERT INTO slip (number, link, share, state, copy, why, queued_at)
+VALUES (:number, :link, :share, 'queued', :copy, :why, :now) RETURNING id;
+
+-- name: count_slips
+SELECT count(*) AS n FROM slip WHERE share = :share;
+
+-- name: slip
+SELECT * FROM slip WHERE id = :id;
+
+-- name: slip_by_number
+SELECT * FROM slip WHERE number = :number;
+
+-- name: slips
+SELECT slip.*, share.display, share.share_id, link.state AS link_state, link.expires_at
+FROM slip JOIN share ON share.id = slip.share JOIN link ON link.id = slip.link
+ORDER BY slip.id DESC LIMIT :limit;
+
+-- name: slips_of_link
+SELECT * FROM slip WHERE link = :link;
+
+-- name: slips_of_share
+SELECT * FROM slip WHERE share = :share ORDER BY id;
+
+-- name: slips_printing
+SELECT * FROM slip WHERE state = 'printing';
+
+-- name: count_slips_waiting
+SELECT count(*) AS n FROM slip WHERE state IN ('queued', 'printing');
+
+-- name: set_slip_state
+UPDATE slip SET state = :state WHERE id = :id;
+
+-- name: slip_printed
+UPDATE slip SET printed_at = :now WHERE id = :id;
+
+-- name: add_effect
+INSERT INTO effect (kind, share, link, slip) VALUES (:kind, :share, :link, :slip);
+
+-- name: due_effects
+SELECT * FROM effect WHERE kind IN (SELECT value FROM json_each(:kinds)) AND not_before <= :now ORDER BY id LIMIT :limit;
+
+-- name: effect_done
+DELETE FROM effect WHERE id = :id;
+
+-- name: effect_failed
+UPDATE effect SET failures = failures + 1, not_before = :not_before WHERE id = :id;
+
+-- name: effects_of_share
+SELECT * FROM effect WHERE share = :share;
+
+-- name: retry_effects_now
+UPDATE effect SET not_before = 0 WHERE kind IN (SELECT value FROM json_each(:kinds));
+
+-- name: settled_shares
+SELECT share.* FROM share
+WHERE state = 'open' AND visit_ends_at <= :now AND dirty = 0
+  AND NOT EXISTS (SELECT 1 FROM instance WHERE instance.share = share.id AND relayed = 0)
+  AND NOT EXISTS (SELECT 1 FROM study WHERE study.share = share.id AND study.state = 'arriving')
+  AND NOT EXISTS (SELECT 1 FROM slip WHERE slip.share = share.id AND slip.state IN ('queued', 'printing'))
+  AND NOT EXISTS (SELECT 1 FROM effect WHERE effect.share = share.id);
+
+-- name: count_held
+SELECT count(*) AS n FROM share WHERE state = 'held';
+
+-- name: add_event
+INSERT INTO event (at, share, what) VALUES (:now, :share, :what);
+
+-- name: events_of_share
+SELECT at, what FROM event WHERE share = :share ORDER BY id;
+
+-- name: see_peer
+INSERT INTO peer (ae_title, address, state, first_seen, last_seen) VALUES (:ae_title, :address, :state, :now, :now)
+ON CONFLICT (ae_title, address) DO UPDATE SET last_seen = excluded.last_seen, attempts = attempts + 1;
+
+-- name: peers
+SELECT * FROM peer ORDER BY state DESC, last_seen DESC;
+
+-- name: approve_peer
+UPDATE peer SET state = 'approved' WHERE ae_title = :ae_title AND (:address = '' OR address = :address)
+RETURNING ae_title, address;
+
+-- name: count_parked
+SELECT count(*) AS n FROM peer WHERE state = 'parked';

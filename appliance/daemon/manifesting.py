@@ -1,0 +1,148 @@
+"""Makes a share's next manifest from the journal: what the vault has of it, in the order of series and images."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import Any
+
+from appliance.core.completeness import StudyState, share_state
+from appliance.daemon.minting import open_share
+from appliance.formats import base64url, manifest
+from appliance.formats.manifest import Instance, Manifest, Patient, Piece, Series, Study
+from appliance.formats.sealed import Sealer
+from appliance.ports import Journal, Row, Transaction
+
+
+@dataclass(frozen=True, repr=False)
+class SealedManifest:
+    share: int
+    share_id: bytes
+    generation: int
+    sealed: bytes
+    stamp: tuple[Any, ...]  # what it was made from: unchanged means that no newer one is owed
+
+
+@dataclass(frozen=True)
+class _Rows:
+    share: Row
+    studies: list[Row]
+    instances: list[Row]
+    objects: list[Row]
+
+
+class Manifesting:
+    def __init__(self, journal: Journal, sealer: Sealer, site: str, language: str) -> None:
+        self._journal = journal
+        self._sealer = sealer
+        self._site = site
+        self._language = language
+
+    async def next(self, share: int) -> SealedManifest | None:
+        """The manifest that is owed, or None."""
+        rows = await self._journal.run(lambda tx: self._collect(tx, share))
+        return None if rows is None else await asyncio.to_thread(self._make, rows)
+
+    async def published(self, sealed: SealedManifest) -> None:
+        await self._journal.run(lambda tx: self._record(tx, sealed))
+
+    def _collect(self, tx: Transaction, share: int) -> _Rows | None:
+        row = tx.one("share", id=share)
+        if not row["dirty"] or row["sealed"] is None:
+            return None
+        return _Rows(
+            row,
+            tx.all("studies", share=share),
+            tx.all("instances", share=share),
+            tx.all("stored_objects", share=share),
+        )
+
+    def _record(self, tx: Transaction, sealed: SealedManifest) -> None:
+        rows = self._collect(tx, sealed.share)
+        clean = rows is not None and _stamp(rows) == sealed.stamp
+        tx.do("manifest_stored", id=sealed.share, generation=sealed.generation, clean=int(clean))
+
+    def _make(self, rows: _Rows) -> SealedManifest:
+        share = rows.share
+        secrets = open_share(share, self._sealer)
+        identity, generation = secrets.identity, share["generation"] + 1
+        value = Manifest(
+            share_id=share["share_id"],
+            generation=generation,
+            state=str(share_state([StudyState(study["state"]) for study in rows.studies])),
+            source=next((study["source"] for study in rows.studies if study["source"]), ""),
+            received=len(rows.instances),
+            site=self._site,
+            language=self._language,
+            patient=Patient(identity.name, identity.patient_id, identity.birth_date, identity.sex),
+            studies=self._studies(rows),
+        )
+        sealed = manifest.seal(value, secrets.data_key)
+        return SealedManifest(share["id"], share["share_id"], generation, sealed, _stamp(rows))
+
+    def _studies(self, rows: _Rows) -> tuple[Study, ...]:
+        pieces = _pieces(rows.objects)
+        by_study: dict[str, dict[str, list[tuple[Instance, dict[str, Any]]]]] = defaultdict(lambda: defaultdict(list))
+        for row in rows.instances:
+            if row["relayed"] and row["sealed"] is not None:
+                value = self._sealer.open_json(b"instance" + row["stream_id"], row["sealed"])
+                attributes = value["attributes"]
+                entry = _instance(row, value, tuple(pieces[row["id"]]))
+                by_study[attributes["study_uid"]][attributes["series_uid"]].append((entry, attributes))
+        return tuple(_study(uid, series) for uid, series in by_study.items())
+
+
+def _stamp(rows: _Rows) -> tuple[Any, ...]:
+    states = tuple((study["id"], study["state"], study["source"]) for study in rows.studies)
+    relayed = sum(row["relayed"] for row in rows.instances)
+    return len(rows.instances), relayed, states
+
+
+def _pieces(objects: list[Row]) -> dict[int, list[Piece]]:
+    found: dict[int, list[tuple[int, Piece]]] = defaultdict(list)
+    for row in objects:
+        for instance, first, _, offset, length in json.loads(row["parts"]):
+            found[instance].append((first, Piece(row["number"], offset, length)))
+    return defaultdict(
+        list, {instance: [piece for _, piece in sorted(parts, key=lambda p: p[0])] for instance, parts in found.items()}
+    )
+
+
+def _instance(row: Row, value: dict[str, Any], pieces: tuple[Piece, ...]) -> Instance:
+    attributes = value["attributes"]
+    return Instance(
+        uid=value["uid"],
+        sop_class=value["class"],
+        syntax=value["syntax"],
+        number=attributes["instance_number"],
+        rows=attributes["rows"],
+        columns=attributes["columns"],
+        frames=max(1, attributes["frames"]),
+        size=row["size"],
+        stream_id=row["stream_id"],
+        key=base64url.decode(value["key"], 32),
+        pieces=pieces,
+    )
+
+
+def _study(uid: str, series: dict[str, list[tuple[Instance, dict[str, Any]]]]) -> Study:
+    first = next(iter(series.values()))[0][1]
+    listed = [_series(series_uid, entries) for series_uid, entries in series.items()]
+    return Study(
+        uid=uid,
+        date=first["study_date"],
+        time=first["study_time"],
+        description=first["study_description"],
+        accession=first["accession_number"],
+        series=tuple(sorted(listed, key=lambda one: (one.number, one.uid))),
+    )
+
+
+def _series(uid: str, entries: list[tuple[Instance, dict[str, Any]]]) -> Series:
+    attributes = entries[0][1]
+    instances = sorted((instance for instance, _ in entries), key=lambda one: (one.number, one.uid))
+    return Series(
+        uid, attributes["series_number"], attributes["modality"], attributes["series_description"], tuple(instances)
+    )

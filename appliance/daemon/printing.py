@@ -1,0 +1,160 @@
+"""Prints queued slips, one at a time. PRINTING is journalled before the first byte leaves.
+
+What comes back decides: printed, not started (try again), or unknown, and then that link is revoked and another slip
+with another link is queued, so that no code is ever on two papers and no doubtful paper works.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from appliance.core.link import LinkState
+from appliance.core.slip import SlipEvent, SlipState
+from appliance.core.table import Effect
+from appliance.daemon.bell import Bell
+from appliance.daemon.minting import open_link, open_share
+from appliance.daemon.transitions import Transitions
+from appliance.formats import escpos, slip_bitmap
+from appliance.formats.link import Link
+from appliance.formats.printer_profiles import Profile
+from appliance.formats.sealed import Sealer
+from appliance.formats.slip_text import SlipFace
+from appliance.ports import Journal, Printer, PrinterStatus, PrintJob, PrintOutcome, Row, Transaction
+
+log = logging.getLogger("slipway.printing")
+
+KINDS = json.dumps([Effect.PRINT_SLIP])
+POLL_S = 5.0
+REFUSED_PAUSE_S = 3.0  # paper out, cover open: look again soon, staff stand before it
+
+
+@dataclass(frozen=True)
+class SlipLook:
+    site: str
+    phone: str
+    public_url: str  # where the vault did not say its own
+    paper_mm: int
+    copies: dict[str, int]  # by profile
+
+
+class Printing:
+    def __init__(
+        self,
+        journal: Journal,
+        printer: Printer,
+        model: Profile,
+        look: SlipLook,
+        transitions: Transitions,
+        sealer: Sealer,
+        bell: Bell,
+        clock: Callable[[], float],
+    ) -> None:
+        self._journal = journal
+        self._printer = printer
+        self._model = model
+        self._look = look
+        self._transitions = transitions
+        self._sealer = sealer
+        self._bell = bell
+        self._clock = clock
+        self.status = PrinterStatus(reachable=True)
+
+    async def recover(self) -> None:
+        """Slips that were printing when the box stopped: nobody knows what came out."""
+        await self._journal.run(self._lose_interrupted)
+
+    def _lose_interrupted(self, tx: Transaction) -> None:
+        for row in tx.all("slips_printing"):
+            self._transitions.slip(tx, row["id"], SlipEvent.LOST)
+
+    async def run(self) -> None:
+        listener = self._bell.listener()
+        while True:
+            now = self._clock()
+            due = await self._journal.run(lambda tx: tx.all("due_effects", kinds=KINDS, now=now, limit=1))  # noqa: B023
+            if due:
+                await self._try(due[0])
+            else:
+                await listener.wait(POLL_S)
+
+    async def _try(self, effect: Row) -> None:
+        job = await self._prepare(effect)
+        if job is None:
+            return
+        self.status = await self._printer.status()
+        if not self.status.ready:
+            log.warning("slip %s waits: %s", job.number, self.status.detail)
+            await self._later(effect)
+            return
+        if await self._journal.run(lambda tx: self._start(tx, effect)) is not SlipState.PRINTING:
+            return
+        outcome = await self._printer.print(job)
+        log.info("slip %s: %s", job.number, outcome)
+        await self._journal.run(lambda tx: self._settle(tx, effect, outcome))
+        self._bell.ring()
+        if outcome is not PrintOutcome.PRINTED:
+            self.status = await self._printer.status()
+            await asyncio.sleep(0)
+
+    def _start(self, tx: Transaction, effect: Row) -> SlipState:
+        tx.do("effect_done", id=effect["id"])
+        return self._transitions.slip(tx, effect["slip"], SlipEvent.STARTED)
+
+    def _settle(self, tx: Transaction, effect: Row, outcome: PrintOutcome) -> None:
+        event = {
+            PrintOutcome.PRINTED: SlipEvent.CONFIRMED,
+            PrintOutcome.REFUSED: SlipEvent.REFUSED,
+            PrintOutcome.UNKNOWN: SlipEvent.LOST,
+        }[outcome]
+        self._transitions.slip(tx, effect["slip"], event)
+
+    async def _later(self, effect: Row) -> None:
+        at = self._clock() + REFUSED_PAUSE_S
+        await self._journal.run(lambda tx: tx.do("effect_failed", id=effect["id"], not_before=at))
+
+    async def _prepare(self, effect: Row) -> PrintJob | None:
+        """The job, or None when this slip is not to be printed any more."""
+        rows = await self._journal.run(lambda tx: self._collect(tx, effect))
+        return None if rows is None else await asyncio.to_thread(self._render, *rows)
+
+    def _collect(self, tx: Transaction, effect: Row) -> tuple[Row, Row, Row] | None:
+        slip, link = tx.one("slip", id=effect["slip"]), tx.one("link", id=effect["link"])
+        share = tx.one("share", id=effect["share"])
+        queued = slip["state"] == SlipState.QUEUED
+        if queued and link["state"] == LinkState.ACTIVE and link["sealed"] and share["sealed"]:
+            return slip, link, share
+        if queued:  # expired or revoked while it waited: paper that opens nothing must not come out
+            self._transitions.slip(tx, slip["id"], SlipEvent.VOIDED)
+        tx.do("effect_done", id=effect["id"])
+        return None
+
+    def _render(self, slip: Row, link: Row, share: Row) -> PrintJob:
+        identity = open_share(share, self._sealer).identity
+        secret = open_link(link, self._sealer).secret
+        face = SlipFace(
+            site=self._look.site,
+            url=Link(link["public_url"] or self._look.public_url, link["link_id"], secret).url,
+            number=slip["number"],
+            initials=identity.initials,
+            birth_year=identity.birth_year,
+            valid_until=valid_until(link["expires_at"]),
+            factor=link["factor"],
+            copy=slip["copy"],
+            phone=self._look.phone,
+        )
+        picture = slip_bitmap.render(face, self._model.dots(self._look.paper_mm))
+        process_id = os.urandom(2).hex().encode()  # 4 printable bytes, never the same in a row
+        data = escpos.slip(picture, self._model, process_id)
+        return PrintJob(slip["number"], data, slip_bitmap.png(picture), process_id)
+
+
+def valid_until(at: float) -> str:
+    """The day and minute in the box's time zone, as people say it."""
+    moment = datetime.fromtimestamp(at, UTC).astimezone()
+    return f"{moment:%A} {moment.day} {moment:%B %Y, %H:%M}"

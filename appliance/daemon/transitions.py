@@ -1,0 +1,122 @@
+"""Applies the core's tables to the journal's rows: state, event and effects in one transaction.
+
+Effects inside the journal are carried out here and now; effects on the outside world become outbox rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from appliance.core.link import LINKS, LinkEvent, LinkState
+from appliance.core.share import SHARES, ShareEvent, ShareState
+from appliance.core.slip import SLIPS, SlipEvent, SlipState
+from appliance.core.table import Effect
+from appliance.daemon.minting import LinkTerms, mint
+from appliance.errors import NotFoundError
+from appliance.formats.sealed import Sealer
+from appliance.ports import Row, Transaction
+
+OUTSIDE = frozenset(
+    {Effect.REGISTER_LINK, Effect.DESTROY_LINK, Effect.RENEW_LINK, Effect.DELETE_SHARE, Effect.PRINT_SLIP}
+)
+
+
+class Transitions:
+    def __init__(self, terms: Mapping[str, LinkTerms], sealer: Sealer, clock: Callable[[], float]) -> None:
+        self._terms = terms
+        self._sealer = sealer
+        self._clock = clock
+
+    def share(self, tx: Transaction, share: int, event: ShareEvent, why: str = "") -> None:
+        """NotPossibleError when the table has no row for it."""
+        row = self._row(tx, "share", share)
+        state, effects = SHARES.advance(ShareState(row["state"]), event)
+        if state != row["state"]:
+            tx.do("set_share_state", id=share, state=str(state))
+        if event is not ShareEvent.GREW:
+            self.note(tx, share, f"share {event}" + (f": {why}" if why else ""))
+        for effect in effects:
+            self._carry_out(tx, effect, share)
+
+    def link(self, tx: Transaction, link: int, event: LinkEvent) -> None:
+        row = self._row(tx, "link", link)
+        state, effects = LINKS.advance(LinkState(row["state"]), event)
+        if state != row["state"] or event is LinkEvent.MINTED:
+            tx.do("set_link_state", id=link, state=str(state))
+            self.note(tx, row["share"], f"link {event}")
+        for effect in effects:
+            self._carry_out(tx, effect, row["share"], link)
+
+    def slip(self, tx: Transaction, slip: int, event: SlipEvent) -> SlipState:
+        row = self._row(tx, "slip", slip)
+        state, effects = SLIPS.advance(SlipState(row["state"]), event)
+        if state != row["state"]:
+            tx.do("set_slip_state", id=slip, state=str(state))
+            self.note(tx, row["share"], f"slip {row['number']} {event}")
+        if event is SlipEvent.CONFIRMED and state is SlipState.PRINTED:
+            tx.do("slip_printed", id=slip, now=self._clock())
+        for effect in effects:
+            self._carry_out(tx, effect, row["share"], row["link"], slip)
+        return state
+
+    def note(self, tx: Transaction, share: int | None, what: str) -> None:
+        """An audit record. `what` never holds a patient's data."""
+        tx.do("add_event", share=share, what=what, now=self._clock())
+
+    def mint_now(self, tx: Transaction, share: int) -> None:
+        row = self._row(tx, "share", share)
+        link, _ = mint(tx, row, self._terms[row["profile"]], self._sealer, self._clock())
+        self.link(tx, link, LinkEvent.MINTED)
+
+    def _carry_out(
+        self, tx: Transaction, effect: Effect, share: int, link: int | None = None, slip: int | None = None
+    ) -> None:
+        if effect in OUTSIDE:
+            self._post(tx, effect, share, link, slip)
+        elif link is not None and effect in (Effect.REVOKE_LINK, Effect.VOID_SLIPS, Effect.FORGET_SECRET):
+            self._carry_out_on_link(tx, effect, link)
+        elif effect is Effect.MINT_LINK:
+            self._mint_or_wait(tx, share)
+        elif effect is Effect.REPLACE_LINK:
+            self.share(tx, share, ShareEvent.LINK_LOST)
+        elif effect is Effect.REVOKE_LINKS:
+            for row in tx.all("links", share=share):
+                self.link(tx, row["id"], LinkEvent.REVOKED)
+        elif effect is Effect.FORGET_KEYS:
+            self._forget_keys(tx, share)
+
+    def _carry_out_on_link(self, tx: Transaction, effect: Effect, link: int) -> None:
+        if effect is Effect.REVOKE_LINK:
+            self.link(tx, link, LinkEvent.REVOKED)
+        elif effect is Effect.FORGET_SECRET:
+            tx.do("forget_link_secret", id=link)
+        else:
+            for row in tx.all("slips_of_link", link=link):
+                self.slip(tx, row["id"], SlipEvent.VOIDED)
+
+    def _post(self, tx: Transaction, effect: Effect, share: int, link: int | None, slip: int | None) -> None:
+        slips = [slip]
+        if effect is Effect.PRINT_SLIP and slip is None:  # the link was registered: its queued slips may go
+            slips = [row["id"] for row in tx.all("slips_of_link", link=link) if row["state"] == SlipState.QUEUED]
+        for one in slips:
+            tx.do("add_effect", kind=str(effect), share=share, link=link, slip=one)
+
+    def _mint_or_wait(self, tx: Transaction, share: int) -> None:
+        row = self._row(tx, "share", share)
+        arriving = any(study["state"] == "arriving" for study in tx.all("studies", share=share))
+        if self._terms[row["profile"]].wait_for_all and arriving:
+            self._post(tx, Effect.MINT_LINK, share, None, None)
+        else:
+            self.mint_now(tx, share)
+
+    def _forget_keys(self, tx: Transaction, share: int) -> None:
+        tx.do("forget_link_secrets_of_share", share=share)
+        tx.do("forget_instance_keys", share=share)
+        tx.do("forget_share_keys", id=share)
+
+    @staticmethod
+    def _row(tx: Transaction, noun: str, row_id: int) -> Row:
+        row = tx.first(noun, id=row_id)
+        if row is None:
+            raise NotFoundError(f"there is no such {noun}")
+        return row
