@@ -10,12 +10,16 @@ import type { Answer, Job, Request, Wanted } from "./lib/messages.ts";
 import { readInstance } from "./lib/source.ts";
 import { objectRange } from "./lib/vault.ts";
 import type { LoadWasm, WasmName } from "./pixels/codecs.ts";
-import { type Dataset, decodeFrame, parseDataset } from "./pixels/decode.ts";
+import { type Dataset, parseDataset } from "./lib/dataset.ts";
+import { decodeFrame } from "./pixels/decode.ts";
+import type { Frame } from "./pixels/render.ts";
 import { encapsulatedDocument } from "./pixels/document.ts";
 import { frameMs } from "./pixels/image.ts";
 
 const RUNNING_AT_MOST = 4; // enough to hide a phone network's round trips; more only delays what is looked at
 const DATASETS_AT_MOST = 64 << 20; // bytes: a cine loop is parsed once, not once a frame
+
+const NUMBER_OF_FRAMES = "x00280008";
 
 const WASM_URL: Record<WasmName, string> = {
   charls: charlsUrl,
@@ -37,12 +41,24 @@ const parsing = new Map<string, Promise<Dataset>>();
 
 scope.onmessage = ({ data }) => {
   if (data.type === "token") token = data.token;
-  else if (data.type === "cancel") waiting = waiting.filter((job) => job.id !== data.id);
+  else if (data.type === "cancel") cancel(data.id);
+  else if (data.type === "hurry") hurry(data.id, data.urgency);
   else {
     waiting.push(data);
     startNext();
   }
 };
+
+/** What runs already goes on: its frame is kept, and is likely to be wanted soon. */
+function cancel(id: number): void {
+  if (!waiting.some((job) => job.id === id)) return;
+  waiting = waiting.filter((job) => job.id !== id);
+  scope.postMessage({ id, code: "cancelled" }, []);
+}
+
+function hurry(id: number, urgency: number): void {
+  waiting = waiting.map((job) => (job.id === id ? { ...job, urgency } : job));
+}
 
 /** The most urgent first, and of those the newest: it is what the person looks at now. */
 function startNext(): void {
@@ -76,11 +92,15 @@ async function run(job: Job): Promise<[Answer, Transferable[]]> {
     const { buffer } = encapsulatedDocument(dataset);
     return [{ id: job.id, bytes: buffer }, [buffer]];
   }
-  const frame = await decodeFrame(dataset, job.wanted.syntax, job.frame, loadWasm);
+  const frame = detached(await decodeFrame(dataset, job.wanted.syntax, job.frame, loadWasm));
   const { buffer } = frame.kind === "gray" ? frame.values : frame.rgba;
-  // Native frames are views into their dataset, which stays here for the next frame.
-  const own = buffer === dataset.bytes.buffer ? [] : [buffer];
-  return [{ id: job.id, drawable: { frame, frameMs: frameMs(dataset) } }, own as Transferable[]];
+  return [{ id: job.id, drawable: { frame, frameMs: frameMs(dataset) } }, [buffer as ArrayBuffer]];
+}
+
+/** Native samples are a view into their dataset: sending the view would copy all of the dataset. */
+function detached(frame: Frame): Frame {
+  if (frame.kind !== "gray" || frame.values.byteLength === frame.values.buffer.byteLength) return frame;
+  return { ...frame, values: frame.values.slice() };
 }
 
 function fetchBytes(wanted: Wanted): Promise<Bytes> {
@@ -95,7 +115,7 @@ function datasetOf(wanted: Wanted): Promise<Dataset> {
   const promise = fetchBytes(wanted)
     .then((bytes) => parseDataset(bytes, wanted.syntax))
     .then((dataset) => {
-      datasets.put(wanted.uid, dataset, dataset.bytes.length);
+      if ((dataset.decimal(NUMBER_OF_FRAMES) ?? 1) > 1) datasets.put(wanted.uid, dataset, dataset.bytes.length);
       return dataset;
     })
     .finally(() => parsing.delete(wanted.uid));

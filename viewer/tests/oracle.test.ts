@@ -2,7 +2,9 @@
 import { readFileSync } from "node:fs";
 import { DicomImage, NativePixelDecoder } from "dcmjs-imaging";
 import { beforeAll, describe, expect, it } from "vitest";
-import { decodeFrame, parseDataset, render } from "../src/pixels/decode.ts";
+import { parseDataset } from "../src/lib/dataset.ts";
+import { decodeFrame } from "../src/pixels/decode.ts";
+import { render } from "../src/pixels/render.ts";
 import { loadWasmFromDisk, realFiles, splitPart10 } from "./real-files.ts";
 
 beforeAll(() => NativePixelDecoder.initializeAsync());

@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
-import * as dicomParser from "dicom-parser";
+import dicomParser from "dicom-parser";
 import type { Bytes } from "../src/lib/bytes.ts";
 import type { LoadWasm, WasmName } from "../src/pixels/codecs.ts";
 

@@ -1,5 +1,5 @@
 /** A dataset as decrypted (no preamble, no file meta information), read with dicom-parser. */
-import * as dicomParser from "dicom-parser";
+import dicomParser from "dicom-parser";
 import type { Bytes } from "./bytes.ts";
 import { PageError } from "./errors.ts";
 import { DEFLATED, EXPLICIT_BIG, IMPLICIT_LITTLE } from "./syntax.ts";

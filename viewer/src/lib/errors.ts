@@ -15,7 +15,8 @@ export type ErrorCode =
   | "vault_failed"
   | "altered"
   | "cannot_draw"
-  | "out_of_memory";
+  | "out_of_memory"
+  | "cancelled";
 
 export class PageError extends Error {
   readonly code: ErrorCode;

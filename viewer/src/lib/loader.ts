@@ -43,7 +43,7 @@ export class Loader {
     const held = this.frames.get(name);
     if (held) return Promise.resolve(held);
     const flight = this.flights.get(name);
-    if (flight && flight.urgency <= urgency) return flight.promise;
+    if (flight) return this.hurry(flight, urgency);
     const { id, answer } = this.ask((id) => ({ type: "frame", id, urgency, wanted: wanted(instance), frame }));
     const promise = answer
       .then((found) => this.keep(name, (found as { drawable: DrawableFrame }).drawable))
@@ -80,10 +80,17 @@ export class Loader {
     return { id, answer };
   }
 
+  private hurry(flight: Flight, urgency: number): Promise<DrawableFrame> {
+    if (urgency < flight.urgency) {
+      flight.urgency = urgency;
+      this.send({ type: "hurry", id: flight.id, urgency });
+    }
+    return flight.promise;
+  }
+
   private cancel(name: string, flight: Flight): void {
     this.flights.delete(name);
     this.send({ type: "cancel", id: flight.id });
-    // If it runs already its answer is kept all the same; nobody waits for it.
   }
 
   private settle(answer: Answer): void {

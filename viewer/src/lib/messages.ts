@@ -1,5 +1,5 @@
 /** What the page and its worker say to each other. */
-import type { Frame } from "../pixels/decode.ts";
+import type { Frame } from "../pixels/render.ts";
 import type { ErrorCode } from "./errors.ts";
 import type { Location } from "./source.ts";
 
@@ -12,11 +12,12 @@ export interface Wanted extends Location {
 export type Request =
   | { readonly type: "token"; readonly token: string }
   | { readonly type: "cancel"; readonly id: number }
+  | { readonly type: "hurry"; readonly id: number; readonly urgency: number }
   | { readonly type: "frame"; readonly id: number; readonly urgency: number; readonly wanted: Wanted; readonly frame: number }
   | { readonly type: "dataset"; readonly id: number; readonly urgency: number; readonly wanted: Wanted }
   | { readonly type: "document"; readonly id: number; readonly urgency: number; readonly wanted: Wanted };
 
-export type Job = Extract<Request, { urgency: number }>;
+export type Job = Extract<Request, { wanted: Wanted }>;
 
 export interface DrawableFrame {
   readonly frame: Frame;

@@ -12,7 +12,7 @@ const tries = (n: number) => (n === 1 ? "1 try" : `${n} tries`);
 
 const desk = "ask the imaging department for a new slip";
 
-const notices: Record<ErrorCode, Notice> = {
+const notices: Record<Exclude<ErrorCode, "cancelled">, Notice> = {
   link_absent: {
     title: "Scan the code on your slip",
     next: "Point your phone’s camera at the square code on your paper slip and tap the link that appears. If you had this page open before, scan the code again.",
@@ -220,6 +220,10 @@ export function textsFor(wanted: readonly string[]): Texts {
     if (found) return found;
   }
   return en;
+}
+
+export function noticeFor(code: ErrorCode): Notice {
+  return texts.notices[code === "cancelled" ? "unreachable" : code];
 }
 
 export const texts = textsFor(typeof navigator === "undefined" ? [] : navigator.languages);

@@ -1,5 +1,5 @@
 /** One frame of a dataset, decoded: the whole way from bytes to what ui/ draws. Runs in the worker and in tests. */
-import { type Dataset, parseDataset } from "../lib/dataset.ts";
+import type { Dataset } from "../lib/dataset.ts";
 import { PageError } from "../lib/errors.ts";
 import { compressionOf } from "../lib/syntax.ts";
 import { decompress, type LoadWasm } from "./codecs.ts";
@@ -7,19 +7,7 @@ import { encapsulatedFrame, frameBits, nativeFrame } from "./frames.ts";
 import { type ImagePixels, imagePixels, presentation } from "./image.ts";
 import { isGray, toRgba } from "./photometric.ts";
 import { readBits, readWords, type Samples, storedValues, type Values } from "./samples.ts";
-import { type GrayFrame, renderGray } from "./window.ts";
-
-export interface ColourFrame {
-  readonly kind: "colour";
-  readonly columns: number;
-  readonly rows: number;
-  readonly aspect: number;
-  readonly rgba: Uint8ClampedArray<ArrayBuffer>;
-}
-
-export type Frame = GrayFrame | ColourFrame;
-
-export { type Dataset, parseDataset };
+import type { Frame } from "./render.ts";
 
 export async function decodeFrame(dataset: Dataset, syntax: string, frame: number, loadWasm: LoadWasm): Promise<Frame> {
   const image = imagePixels(dataset);
@@ -71,12 +59,4 @@ function extent(values: Values): { low: number; high: number } {
     if (value > high) high = value;
   }
   return { low, high };
-}
-
-/** RGBA as shown, with the frame's own window unless another is given. */
-export function render(frame: Frame, window?: GrayFrame["windows"][number]): Uint8ClampedArray<ArrayBuffer> {
-  if (frame.kind === "colour") return frame.rgba;
-  const rgba = new Uint8ClampedArray(frame.columns * frame.rows * 4);
-  renderGray(frame, window, rgba);
-  return rgba;
 }

@@ -1,0 +1,134 @@
+/** One visit: from a link to an open share whose manifest is followed while it grows. */
+import { codeOf, type ErrorCode, PageError } from "./errors.ts";
+import { type FactorKind, factorBytes, proof, unwrap } from "./envelope.ts";
+import type { Link } from "./link.ts";
+import { type Manifest, openManifest } from "./manifest.ts";
+import type { Bytes } from "./bytes.ts";
+import * as vault from "./vault.ts";
+
+const POLL_MS = 2_000; // while images arrive
+const POLL_SETTLED_MS = 20_000; // late images are rare, and a phone's battery is small
+
+/** After these the share is closed to this page. */
+const FINAL: readonly ErrorCode[] = ["link_expired", "link_revoked", "link_locked", "link_unknown", "token_unknown"];
+
+export interface SessionEvents {
+  manifest(manifest: Manifest): void;
+  /** Nothing new could be had just now; `undefined` when it can again. */
+  trouble(code: ErrorCode | undefined): void;
+  ended(code: ErrorCode): void;
+}
+
+export class Session {
+  readonly token: string;
+  readonly expiresAt: number;
+  private readonly linkId: Bytes;
+  private readonly shareId: Bytes;
+  private readonly dataKey: CryptoKey;
+  private newest: Manifest | undefined;
+  private etag = "";
+  private stopped = false;
+  private wake: () => void = () => {};
+
+  private constructor(linkId: Bytes, opened: vault.Opened, shareId: Bytes, dataKey: CryptoKey) {
+    this.linkId = linkId;
+    this.token = opened.token;
+    this.expiresAt = opened.expiresAt;
+    this.shareId = shareId;
+    this.dataKey = dataKey;
+  }
+
+  /** Proves the factor to the vault and opens the envelope. A wrong one costs a try. */
+  static async open(link: Link, kind: FactorKind, value: string): Promise<Session> {
+    const factor = factorBytes(kind, value);
+    const opened = await vault.open(link.id, await proof(link, factor));
+    const { shareId, dataKey } = await unwrap(link, opened.shareKey, factor, opened.envelope);
+    // Nothing needs F and S from here on.
+    opened.shareKey.fill(0);
+    link.secret.fill(0);
+    return new Session(link.id, opened, shareId, dataKey);
+  }
+
+  /** Follows the manifest until `stop` or until the share is closed. */
+  async follow(events: SessionEvents): Promise<void> {
+    document.addEventListener("visibilitychange", this.wakeUp);
+    while (!this.stopped) {
+      try {
+        const manifest = await this.refresh();
+        events.trouble(undefined);
+        if (manifest && !this.stopped) events.manifest(manifest);
+      } catch (error) {
+        if (this.stopped) return;
+        if (await this.isOver(codeOf(error), events)) return;
+      }
+      await this.pause();
+    }
+  }
+
+  stop(): void {
+    this.stopped = true;
+    document.removeEventListener("visibilitychange", this.wakeUp);
+    this.wake();
+  }
+
+  private async refresh(): Promise<Manifest | undefined> {
+    const found = await vault.manifest(this.token, this.etag);
+    if (!found || found.generation === this.newest?.generation) return undefined;
+    if (found.generation < (this.newest?.generation ?? 1)) throw new PageError("altered", "older manifest");
+    this.newest = await openManifest(this.dataKey, this.shareId, found.generation, found.sealed, this.newest);
+    this.etag = found.etag;
+    return this.newest;
+  }
+
+  private async isOver(code: ErrorCode, events: SessionEvents): Promise<boolean> {
+    if (!FINAL.includes(code)) {
+      events.trouble(code);
+      return false;
+    }
+    this.stop();
+    events.ended(code === "token_unknown" ? await whyTokenDied(this.linkId) : code);
+    return true;
+  }
+
+  private pause(): Promise<void> {
+    const growing = !this.newest || this.newest.state === "arriving" || listed(this.newest) < this.newest.received;
+    return new Promise((resolve) => {
+      // A page in a pocket asks for nothing; it wakes when it is looked at.
+      const timer = document.hidden ? undefined : setTimeout(resolve, growing ? POLL_MS : POLL_SETTLED_MS);
+      this.wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+
+  private readonly wakeUp = (): void => {
+    this.wake();
+  };
+}
+
+/** A token dies with its link: the link's own state is what the person should hear. */
+async function whyTokenDied(linkId: Bytes): Promise<ErrorCode> {
+  try {
+    const { state } = await vault.linkState(linkId);
+    return stateCode(state) ?? "token_unknown";
+  } catch (error) {
+    const code = codeOf(error);
+    return FINAL.includes(code) ? code : "token_unknown";
+  }
+}
+
+/** Nothing for a link that can be opened. */
+export function stateCode(state: string): ErrorCode | undefined {
+  if (state === "active") return undefined;
+  if (state === "expired") return "link_expired";
+  if (state === "locked") return "link_locked";
+  return state === "revoked" || state === "destroyed" ? "link_revoked" : "link_unknown";
+}
+
+export function listed(manifest: Manifest): number {
+  return manifest.studies.reduce(
+    (sum, study) => sum + study.series.reduce((inner, series) => inner + series.instances.length, 0),
+    0,
+  );
+}

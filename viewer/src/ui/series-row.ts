@@ -1,0 +1,66 @@
+/** One series in the list: a small picture, what it is, how many images. */
+import { key, type Loader, URGENCY } from "../lib/loader.ts";
+import type { Series } from "../lib/manifest.ts";
+import { texts } from "../lib/texts.ts";
+import { type Frame, render } from "../pixels/render.ts";
+import { h } from "./dom.ts";
+import { type Slot, seriesName } from "./study.ts";
+
+const THUMBNAIL_PX = 144; // twice its size on the page, for sharp screens
+
+export class SeriesRow {
+  private readonly loader: Loader;
+  private readonly canvas = h("canvas", { class: "thumbnail", "aria-hidden": "true" });
+  private readonly name = h("span", { class: "name" });
+  private readonly detail = h("span", { class: "detail" });
+  private readonly button: HTMLButtonElement;
+  private readonly item: HTMLLIElement;
+  private asked = false;
+
+  constructor(loader: Loader, open: () => void) {
+    this.loader = loader;
+    const label = h("span", { class: "label" }, this.name, this.detail);
+    this.button = h("button", { class: "row", "data-testid": "series-item", click: open }, this.canvas, label);
+    this.item = h("li", {}, this.button);
+  }
+
+  update(series: Series, slots: readonly Slot[]): HTMLLIElement {
+    const name = seriesName(series);
+    const modality = texts.modalities[series.modality] ?? series.modality;
+    this.button.dataset.seriesUid = series.uid;
+    this.name.textContent = name;
+    this.detail.textContent = [modality === name ? "" : modality, texts.study.count(slots.length)]
+      .filter(Boolean)
+      .join(" · ");
+    this.loadThumbnail(slots);
+    return this.item;
+  }
+
+  focus(): void {
+    this.button.focus();
+  }
+
+  /** The middle image shows most; asked for once, as a series that grows need not change its face. */
+  private loadThumbnail(slots: readonly Slot[]): void {
+    const slot = slots[slots.length >> 1];
+    if (this.asked || !slot) return;
+    this.asked = true;
+    this.loader
+      .frame(slot.instance, slot.frame, URGENCY.thumbnail)
+      .then(({ frame }) => this.draw(frame, key(slot.instance, slot.frame)))
+      .catch(() => {
+        this.asked = false; // the next manifest tries again
+      });
+  }
+
+  private draw(frame: Frame, name: string): void {
+    const { columns, rows, aspect } = frame;
+    const scale = THUMBNAIL_PX / Math.max(columns, rows * aspect);
+    const full = new OffscreenCanvas(columns, rows);
+    full.getContext("2d")?.putImageData(new ImageData(render(frame), columns, rows), 0, 0);
+    this.canvas.width = Math.max(1, Math.round(columns * scale));
+    this.canvas.height = Math.max(1, Math.round(rows * aspect * scale));
+    this.canvas.getContext("2d")?.drawImage(full, 0, 0, this.canvas.width, this.canvas.height);
+    this.canvas.dataset.shown = name;
+  }
+}
