@@ -20,7 +20,7 @@ _RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 
 
 def parse_range(header: str, size: int) -> tuple[int, int] | None:
-    """First byte and the one after the last; None to send all (RFC 9110 section 14.2: what is not understood is ignored).
+    """First byte and the one after the last; None to send all (RFC 9110 section 14.2: else ignored).
 
     Raises RangeUnsatisfiableError.
     """

@@ -26,6 +26,8 @@ from vault.ports import Ledger, Objects
 
 LAST_ANSWERS_S = 2.0  # for answers on their way when the end comes
 IDLE_S = 75.0  # longer than proxies keep an idle connection, so that they close it first
+# For aiohttp, which would log peers' addresses and pieces of malformed requests. What matters is logged by app.py.
+SILENT = logging.Logger("silent", level=logging.CRITICAL + 1)
 
 
 @asynccontextmanager
@@ -75,17 +77,22 @@ async def serve(settings: Settings) -> None:
             _notify("STOPPING=1")
 
 
-@asynccontextmanager
-async def _listener(vault: Vault, settings: Settings) -> AsyncIterator[None]:
-    runner = web.AppRunner(
+def make_runner(vault: Vault) -> web.AppRunner:
+    """The app with the limits of its connections. Bodies are never inflated, requests never logged."""
+    return web.AppRunner(
         make_app(vault),
         access_log=None,
-        logger=_silent(),
+        logger=SILENT,
         auto_decompress=False,
         keepalive_timeout=IDLE_S,
         lingering_time=LAST_ANSWERS_S,
         shutdown_timeout=LAST_ANSWERS_S,
     )
+
+
+@asynccontextmanager
+async def _listener(vault: Vault, settings: Settings) -> AsyncIterator[None]:
+    runner = make_runner(vault)
     await runner.setup()
     try:
         host, port = settings.http.address
@@ -103,16 +110,8 @@ async def _listener(vault: Vault, settings: Settings) -> AsyncIterator[None]:
         await runner.cleanup()
 
 
-def _silent() -> logging.Logger:
-    """For aiohttp, which logs peers' addresses and pieces of malformed requests."""
-    logger = logging.getLogger("slipway.vault.protocol")
-    logger.propagate = False
-    logger.addHandler(logging.NullHandler())
-    return logger
-
-
 async def _until(stop: asyncio.Event, vault: Vault) -> None:
-    """Sweeps and feeds the watchdog until `stop`. An unexpected error of either ends the service for systemd to restart."""
+    """Sweeps and feeds the watchdog until `stop`. If either fails, so does the service, and systemd restarts it."""
     tasks: list[asyncio.Task[Any]] = [
         asyncio.create_task(stop.wait()),
         asyncio.create_task(sweeping.sweep_for_ever(vault.ledger, vault.objects, vault.clock)),
