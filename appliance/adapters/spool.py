@@ -14,6 +14,7 @@ import asyncio
 import errno
 import os
 import threading
+import weakref
 from collections import deque
 from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass
@@ -43,7 +44,7 @@ SUFFIX = ".spool"
 Payload = Sequence["bytes | memoryview"]
 
 
-@dataclass
+@dataclass(eq=False)
 class _Writing:
     """What one instance has on the disk so far; touched by the writer thread only."""
 
@@ -77,6 +78,7 @@ class FileSpool:
         self._stopping = False
         self._queued = 0
         self._relieved: list[Callable[[], None]] = []
+        self._arriving: weakref.WeakSet[_Writing] = weakref.WeakSet()  # an association that breaks off drops its own
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self.unreadable = 0
@@ -112,7 +114,9 @@ class FileSpool:
         free = os.statvfs(self._folder)
         if free.f_bavail * free.f_frsize < RESERVE_BYTES:
             raise SpoolFullError("the spool's disk is nearly full")
-        return IncomingInstance(self)
+        incoming = IncomingInstance(self)
+        self._arriving.add(incoming.writing)
+        return incoming
 
     @property
     def congested(self) -> bool:
@@ -229,8 +233,9 @@ class FileSpool:
         return data
 
     def remove(self, file_number: int) -> None:
-        """Forget a file that nobody needs any more. Absent is fine: a crash may have come between."""
-        if file_number != self.file_number:
+        """Forget a file that the journal no longer needs. Kept if an instance that is still arriving began in it."""
+        begun = [writing.segments[0].file_number for writing in self._arriving if writing.segments]
+        if file_number < min([self.file_number, *begun]):
             self._path(file_number).unlink(missing_ok=True)
 
     def scan(self, known: Container[bytes]) -> Iterator[Receipt]:
@@ -273,8 +278,8 @@ class IncomingInstance:
     def __init__(self, spool: FileSpool) -> None:
         self._spool = spool
         self._key = os.urandom(stream.KEY_BYTES)
-        self._writing = _Writing(os.urandom(16), [])
-        self._cipher = stream.SegmentCipher.new(self._key, stream.instance_aad(self._writing.stream_id))
+        self.writing = _Writing(os.urandom(16), [])
+        self._cipher = stream.SegmentCipher.new(self._key, stream.instance_aad(self.writing.stream_id))
         self._plain = bytearray()
         self._room = stream.FIRST_PLAIN_BYTES
         self._index = 0
@@ -295,7 +300,7 @@ class IncomingInstance:
     def finish(self, arrival: Arrival, done: Callable[[Receipt | None, Exception | None], None]) -> None:
         """End the dataset. `done` is called in the event loop when it is durable, or with the error."""
         receipts: list[Receipt] = []
-        writing, sealer = self._writing, self._spool.sealer
+        writing, sealer = self.writing, self._spool.sealer
 
         def receipt() -> bytes:
             fingerprint = sealer.join_fingerprints(self._fingerprints)
@@ -314,7 +319,7 @@ class IncomingInstance:
         sealed = bytearray(len(self._plain) + stream.TAG_BYTES)
         self._cipher.seal_into(self._index, self._plain, memoryview(sealed), last=last)
         payload: Payload = [self._cipher.header, memoryview(sealed)] if self._index == 0 else [memoryview(sealed)]
-        job = _Job(self._writing, self._index, payload, len(sealed))
+        job = _Job(self.writing, self._index, payload, len(sealed))
         self._fingerprints += self._spool.sealer.fingerprint(self._index, self._plain)
         self._plain = bytearray()
         self._room = stream.PLAIN_BYTES

@@ -44,6 +44,10 @@ class HttpVault:
         if self._session is not None:
             await self._session.close()
 
+    async def check(self) -> None:
+        """Whether the vault is there, is itself, and knows this box."""
+        await self._call("GET", "/device/v1/time")
+
     async def put_share(self, share_id: bytes) -> None:
         await self._call("PUT", _share(share_id), b"{}")
 

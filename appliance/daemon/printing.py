@@ -11,7 +11,7 @@ import json
 import logging
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from appliance.core.link import LinkState
@@ -22,7 +22,7 @@ from appliance.daemon.minting import open_link, open_share
 from appliance.daemon.transitions import Transitions
 from appliance.formats import escpos, slip_bitmap
 from appliance.formats.link import Link
-from appliance.formats.printer_profiles import Profile
+from appliance.formats.printer_profiles import Confirmation, Profile
 from appliance.formats.sealed import Sealer
 from appliance.formats.slip_text import SlipFace
 from appliance.ports import Journal, Printer, PrinterStatus, PrintJob, PrintOutcome, Row, Transaction
@@ -151,6 +151,9 @@ class Printing:
         picture = slip_bitmap.render(face, self._model.dots(self._look.paper_mm))
         process_id = os.urandom(2).hex().encode()  # 4 printable bytes, never the same in a row
         data = escpos.slip(picture, self._model, process_id)
+        copies = self._look.copies.get(share["profile"], 1)
+        silent = replace(self._model, confirmation=Confirmation.NONE)  # only the last copy is asked to confirm
+        data = escpos.slip(picture, silent, process_id) * (copies - 1) + data
         return PrintJob(slip["number"], data, slip_bitmap.png(picture), process_id)
 
 

@@ -108,4 +108,5 @@ class Sweeping:
         files = self._spool.files()
         free = [number for number in files[:-1] if number not in needed]
         if free and not self._receiving.behind:
-            await asyncio.to_thread(lambda: [self._spool.remove(number) for number in free])
+            for number in free:
+                self._spool.remove(number)

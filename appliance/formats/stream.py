@@ -73,26 +73,51 @@ def seal(key: bytes, aad: bytes, plain: bytes, header: bytes | None = None) -> b
     return cipher.header + b"".join(cipher.seal(i, chunk, last=i == last) for i, chunk in enumerate(chunks))
 
 
-def open_segments(key: bytes, aad: bytes, sealed: Iterator[bytes]) -> Iterator[bytes]:
-    """Plaintext segment by segment from ciphertext that comes in pieces of any size.
+class StreamOpener:
+    """Opens a stream whose ciphertext comes in pieces of any size.
 
-    The last flag is checked when the pieces end, so a reader must not trust the whole before this is exhausted.
+    What `feed` returns is authentic, but only `finish` knows that nothing is missing: trust the whole after it.
     """
-    cipher: SegmentCipher | None = None
-    pending = bytearray()
-    index = 0
+
+    def __init__(self, key: bytes, aad: bytes) -> None:
+        self._key = key
+        self._aad = aad
+        self._cipher: SegmentCipher | None = None
+        self._pending = bytearray()
+        self._index = 0
+
+    def feed(self, piece: bytes) -> list[bytes]:
+        self._pending += piece
+        if self._cipher is None:
+            if len(self._pending) < HEADER_BYTES:
+                return []
+            self._cipher = SegmentCipher(self._key, self._aad, bytes(self._pending[:HEADER_BYTES]))
+        opened = []
+        while len(self._pending) > SEGMENT_BYTES:  # more follows, so this one is not the last
+            opened.append(self._open(SEGMENT_BYTES, last=False))
+        return opened
+
+    def finish(self) -> bytes:
+        """The last segment. FormatError when the stream was cut short or its end is not its end."""
+        if self._cipher is None:
+            raise FormatError("an encrypted stream ended within its header")
+        return self._open(len(self._pending), last=True)
+
+    def _open(self, size: int, *, last: bool) -> bytes:
+        assert self._cipher is not None  # noqa: S101 - both callers checked
+        skip = HEADER_BYTES if self._index == 0 else 0
+        plain = self._cipher.open(self._index, bytes(self._pending[skip:size]), last=last)
+        del self._pending[:size]
+        self._index += 1
+        return plain
+
+
+def open_segments(key: bytes, aad: bytes, sealed: Iterator[bytes]) -> Iterator[bytes]:
+    """Plaintext segment by segment; exhaust it before trusting the whole."""
+    opener = StreamOpener(key, aad)
     for piece in sealed:
-        pending += piece
-        if cipher is None and len(pending) >= HEADER_BYTES:
-            cipher = SegmentCipher(key, aad, bytes(pending[:HEADER_BYTES]))
-        while cipher is not None and len(pending) > SEGMENT_BYTES:
-            skip = HEADER_BYTES if index == 0 else 0
-            yield cipher.open(index, bytes(pending[skip:SEGMENT_BYTES]), last=False)
-            del pending[:SEGMENT_BYTES]
-            index += 1
-    if cipher is None:
-        raise FormatError("an encrypted stream ended within its header")
-    yield cipher.open(index, bytes(pending[HEADER_BYTES if index == 0 else 0 :]), last=True)
+        yield from opener.feed(piece)
+    yield opener.finish()
 
 
 def open_whole(key: bytes, aad: bytes, sealed: bytes) -> bytes:

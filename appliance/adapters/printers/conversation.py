@@ -96,7 +96,7 @@ class ConversingPrinter:
             case Confirmation.PROCESS_ID:
                 return await self._has_answered(escpos.ProcessId(process_id))
             case Confirmation.STATUS:
-                return (await self._how_it_is()).ready
+                return True
             case Confirmation.NONE:
                 return True
 

@@ -30,7 +30,7 @@ GRACE_S = 3.0  # for libusb to give up by itself; then its thread is left behind
 EMPTY_PAUSE_S = 0.02  # printers that answer at once with nothing would keep a core busy
 
 HINTS = {
-    errno.EACCES: "The service may not open the USB device: install udev/60-slipway-printer.rules, then replug it.",
+    errno.EACCES: usb_bus.NO_PERMISSION,
     errno.EBUSY: "Another program holds the printer: stop and remove CUPS and ipp-usb on this box.",
     errno.ENODEV: "The printer was unplugged or switched off.",
 }

@@ -25,6 +25,9 @@ VENDOR_CLASS = 255
 EPSON = 0x04B8  # some TM printers leave the factory in the vendor's class; the commands are the same
 
 
+NO_PERMISSION = "The service may not open the USB device: install udev/60-slipway-printer.rules, then replug it."
+
+
 @dataclass(frozen=True)
 class Wanted:
     """Which printer; None matches any."""
@@ -126,8 +129,17 @@ def find_printer(devices: list[Any], wanted: Wanted) -> tuple[Any, Way]:
 def _fits(device: Any, wanted: Wanted) -> bool:
     if wanted.vendor is None:
         return _is_printer(device)
-    same = (device.idVendor, device.idProduct) == (wanted.vendor, wanted.product)
-    return same and (wanted.serial is None or _text(device, device.iSerialNumber) == wanted.serial)
+    if (device.idVendor, device.idProduct) != (wanted.vendor, wanted.product):
+        return False
+    return wanted.serial is None or _serial(device) == wanted.serial
+
+
+def _serial(device: Any) -> str:
+    """For telling printers apart: one that cannot be read must not look like one that is not there."""
+    try:
+        return (usb.util.get_string(device, device.iSerialNumber) or "") if device.iSerialNumber else ""
+    except (usb.core.USBError, ValueError) as error:
+        raise PrinterUnreachableError("the USB printer's serial number cannot be read", hint=NO_PERMISSION) from error
 
 
 def _is_printer(device: Any) -> bool:

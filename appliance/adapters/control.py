@@ -1,0 +1,92 @@
+"""The box's own control socket: the commands ask the running daemon, as only it may open the journal.
+
+A unix socket in the spool folder, readable by its owner and group only. One POST a command, JSON both ways.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from aiohttp import web
+
+from appliance.errors import NotRunningError, SlipwayError
+
+SOCKET_NAME = "control.sock"
+TIMEOUT_S = 60.0  # a printer may take its time
+Command = Callable[[str, dict[str, Any]], Awaitable[Any]]
+
+
+class ControlServer:
+    def __init__(self, folder: Path, command: Command) -> None:
+        self._path = folder / SOCKET_NAME
+        self._command = command
+        self._runner: web.AppRunner | None = None
+
+    async def start(self) -> None:
+        app = web.Application()
+        app.router.add_post("/{command}", self._handle)
+        self._runner = web.AppRunner(app, access_log=None, handle_signals=False)
+        await self._runner.setup()
+        self._path.unlink(missing_ok=True)
+        try:
+            await web.UnixSite(self._runner, str(self._path)).start()
+        except OSError as error:
+            raise SlipwayError(
+                f"the control socket {self._path} cannot be made: {error.strerror or error}",
+                hint="Choose a shorter [spool] path (a socket's path has 107 characters at most) and check its owner.",
+            ) from error
+        self._path.chmod(0o660)
+
+    async def stop(self) -> None:
+        if self._runner is not None:
+            await self._runner.cleanup()
+        self._path.unlink(missing_ok=True)
+
+    async def _handle(self, request: web.Request) -> web.Response:
+        try:
+            result = await self._command(request.match_info["command"], await request.json())
+        except SlipwayError as error:
+            value = {
+                "code": error.code,
+                "summary": error.summary,
+                "hint": error.hint,
+                "exit_status": error.exit_status,
+            }
+            return web.json_response({"error": value}, status=400)
+        return web.json_response({"result": result})
+
+
+class RemoteError(SlipwayError):
+    """An error that the daemon reported."""
+
+    def __init__(self, value: dict[str, Any]) -> None:
+        super().__init__(value["summary"], hint=value["hint"])
+        self.code = value["code"]
+        self.exit_status = value["exit_status"]
+
+
+async def call(folder: Path, command: str, arguments: dict[str, Any]) -> Any:
+    """The daemon's answer. NotRunningError when there is no daemon; RemoteError for what it complains of."""
+    connector = aiohttp.UnixConnector(str(folder / SOCKET_NAME))
+    timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
+    try:
+        async with (
+            aiohttp.ClientSession(connector=connector, timeout=timeout) as session,
+            session.post(f"http://box/{command}", json=arguments) as response,
+        ):
+            answer = json.loads(await response.read())
+    except (aiohttp.ClientConnectorError, OSError) as error:
+        if isinstance(getattr(error, "os_error", error), PermissionError):
+            raise SlipwayError(
+                "this user may not speak to the box's service", hint="Use sudo, or join the group slipway."
+            ) from error
+        raise NotRunningError("the box's service is not running") from error
+    except (aiohttp.ClientError, TimeoutError) as error:
+        raise SlipwayError("the box's service did not answer") from error
+    if "error" in answer:
+        raise RemoteError(answer["error"])
+    return answer["result"]

@@ -1,0 +1,93 @@
+"""The machine around the box: systemd's notifications, clocks, free space, files that hold secrets."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import time
+from pathlib import Path
+
+from appliance.errors import SettingsError, SlipwayError
+from systemd import daemon
+
+KEY_BYTES = 32
+
+
+class SystemClock:
+    def now(self) -> float:
+        return time.time()
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+
+def notify(state: str) -> None:
+    """Tell systemd (sd_notify); nothing happens where it did not start us."""
+    daemon.notify(state)
+
+
+def watchdog_interval_s() -> float | None:
+    """Half of what the unit's WatchdogSec asks for, or None."""
+    microseconds = os.environ.get("WATCHDOG_USEC")
+    return int(microseconds) / 2e6 if microseconds else None
+
+
+def forbid_core_dumps() -> None:
+    """Keys and images are in memory: none of it may land on a disk."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def free_bytes(path: Path) -> int:
+    stat = os.statvfs(path)
+    return stat.f_bavail * stat.f_frsize
+
+
+def load_spool_key(folder: Path, key_file: str) -> bytes:
+    """The key that seals everything at rest: from the settings' file, systemd's credential, or made at first start."""
+    credentials = os.environ.get("CREDENTIALS_DIRECTORY")
+    if key_file:
+        return _read_key(Path(key_file))
+    if credentials and (Path(credentials) / "spool.key").exists():
+        return _read_key(Path(credentials) / "spool.key")
+    path = folder / "spool.key"
+    if not path.exists():
+        write_secret(path, os.urandom(KEY_BYTES))
+    return _read_key(path)
+
+
+def _read_key(path: Path) -> bytes:
+    try:
+        key = path.read_bytes()
+    except OSError as error:
+        raise SettingsError(f"the spool key {path} cannot be read: {error.strerror}") from error
+    if len(key) != KEY_BYTES:
+        raise SettingsError(f"the spool key {path} is not {KEY_BYTES} bytes long")
+    return key
+
+
+def write_secret(path: Path, content: bytes) -> None:
+    """Write a file that only its owner reads, whole or not at all; it takes its folder's owner when root writes it."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".new")
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            temporary.unlink()
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        if os.geteuid() == 0:
+            owner = path.parent.stat()
+            os.chown(temporary, owner.st_uid, owner.st_gid)
+        temporary.rename(path)
+        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        raise SlipwayError(
+            f"{path} cannot be written: {error.strerror}", hint="Use sudo, or check the disk."
+        ) from error

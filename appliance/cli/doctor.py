@@ -1,0 +1,102 @@
+"""`slipway doctor`: checks one thing after the other and says what to do about each that is wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from appliance import config as settings_file
+from appliance.adapters import control, system
+from appliance.adapters.printers import open_printer
+from appliance.adapters.vault import HttpVault
+from appliance.cli.output import DEFAULT_CONFIG, Config, Json, mark, print_json
+from appliance.config import Settings
+from appliance.daemon.compose import read_enrolment
+from appliance.errors import SlipwayError
+from appliance.formats import printer_profiles
+
+LOW_SPACE_BYTES = 5 << 30
+CLOCK_TOLERANCE_S = 60.0
+
+
+def doctor(config: Config = DEFAULT_CONFIG, *, json: Json = False) -> None:
+    """Check settings, service, vault, clock, printer and disk. Exit status 1 when one of them is wrong."""
+    findings: list[dict[str, str]] = []
+    settings = _check(findings, "settings", lambda: settings_file.load(config))
+    if isinstance(settings, Settings):
+        for name, check in _CHECKS.items():
+            _check(findings, name, lambda check=check: check(settings))  # type: ignore[misc]
+    if json:
+        print_json(findings)
+    else:
+        for finding in findings:
+            print(f"{mark(finding['level'])} {finding['name']}: {finding['what']}")
+            if finding["do"]:
+                print(f"    {finding['do']}")
+    if any(finding["level"] == "problem" for finding in findings):
+        raise typer.Exit(1)
+
+
+def _check(findings: list[dict[str, str]], name: str, check: Callable[[], Any]) -> Any:
+    try:
+        result = check()
+    except SlipwayError as error:
+        findings.append({"name": name, "level": "problem", "what": error.summary, "do": error.hint})
+        return None
+    what = result if isinstance(result, str) else "fine"
+    findings.append({"name": name, "level": "ok", "what": what, "do": ""})
+    return result
+
+
+def _service(settings: Settings) -> str:
+    facts = asyncio.run(control.call(settings.spool.path, "status", {}))
+    return f"running, listening on {', '.join(facts['listening'])}"
+
+
+def _vault(settings: Settings) -> str:
+    enrolment = read_enrolment(settings)
+    vault = HttpVault(enrolment, settings.vault.ca_file, time.time)
+
+    async def ask() -> float:
+        try:
+            await vault.check()
+        finally:
+            await vault.close()
+        return vault.clock_offset_s
+
+    offset = asyncio.run(ask())
+    if abs(offset) > CLOCK_TOLERANCE_S:
+        hint = "Let the box reach a time server (chrony); slips stay right, as the vault's clock decides."
+        raise SlipwayError(f"reachable, but this box's clock is {offset:+.0f} s off", hint=hint)
+    return f"reachable and genuine, clock within {abs(offset):.0f} s"
+
+
+def _printer(settings: Settings) -> str:
+    printer = open_printer(settings.printer.device, printer_profiles.find(settings.printer.model))
+    status = asyncio.run(printer.status())
+    if not status.ready:
+        raise SlipwayError(status.detail or "not ready", hint="See `slipway printer status` and docs/printers.md.")
+    return f"{settings.printer.device} is ready"
+
+
+def _disk(settings: Settings) -> str:
+    folder: Path = settings.spool.path
+    if not folder.exists():
+        raise SlipwayError(f"{folder} does not exist", hint="Start the service once, or make the folder.")
+    free = system.free_bytes(folder)
+    if free < LOW_SPACE_BYTES:
+        raise SlipwayError(f"only {free >> 20} MB are free under {folder}", hint="Free space or use a larger disk.")
+    return f"{free >> 30} GiB free under {folder}"
+
+
+_CHECKS: dict[str, Callable[[Settings], str]] = {
+    "service": _service,
+    "vault": _vault,
+    "printer": _printer,
+    "disk": _disk,
+}

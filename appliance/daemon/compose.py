@@ -1,0 +1,160 @@
+"""Settings to objects: the only module that names adapters."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from appliance import __version__
+from appliance.adapters import system
+from appliance.adapters.acceptor import Acceptor
+from appliance.adapters.control import ControlServer
+from appliance.adapters.journal import SqliteJournal
+from appliance.adapters.printers import open_printer
+from appliance.adapters.spool import FileSpool
+from appliance.adapters.vault import HttpVault
+from appliance.config import Profile, Settings
+from appliance.daemon.bell import Bell
+from appliance.daemon.linking import Linking
+from appliance.daemon.manifesting import Manifesting
+from appliance.daemon.minting import LinkTerms
+from appliance.daemon.operating import Operating
+from appliance.daemon.peers import KnownPeer, Peers, UnknownPeers
+from appliance.daemon.placing import Placing, ProfileRules
+from appliance.daemon.printing import Printing, SlipLook
+from appliance.daemon.receiving import Receiving
+from appliance.daemon.relaying import Relaying
+from appliance.daemon.sweeping import Sweeping
+from appliance.daemon.transitions import Transitions
+from appliance.errors import SettingsError
+from appliance.formats import identity_file, printer_profiles
+from appliance.formats.envelope import FactorKind
+from appliance.formats.identity_file import Enrolment
+from appliance.formats.sealed import Sealer
+
+log = logging.getLogger("slipway")
+
+ENROLMENT_NAME = "enrolment.json"
+HOUR_S = 3600.0
+
+
+@dataclass
+class Box:
+    """Everything that runs, wired together."""
+
+    settings: Settings
+    spool: FileSpool
+    journal: SqliteJournal
+    vault: HttpVault
+    acceptor: Acceptor
+    control: ControlServer
+    receiving: Receiving
+    relaying: Relaying
+    linking: Linking
+    printing: Printing
+    sweeping: Sweeping
+    listening: list[tuple[str, int]]
+
+
+def read_enrolment(settings: Settings) -> Enrolment | None:
+    """The box's identity at its vault, or None before `slipway enrol`."""
+    path = settings.spool.path / ENROLMENT_NAME
+    if not path.exists():
+        return None
+    enrolment = identity_file.decode(path.read_bytes())
+    if settings.vault.url and settings.vault.url != enrolment.url:
+        raise SettingsError(
+            f"[vault] url is {settings.vault.url}, but this box is enrolled with {enrolment.url}",
+            hint="Correct the settings, or enrol again: slipway enrol URL CODE.",
+        )
+    return enrolment
+
+
+def compose(settings: Settings) -> Box:
+    """SettingsError when the settings cannot be carried out; nothing is started yet."""
+    folder = settings.spool.path
+    clock = system.SystemClock()
+    sealer = Sealer(system.load_spool_key(folder, settings.spool.key_file))
+    spool = FileSpool(folder / "spool", sealer)
+    journal = SqliteJournal(folder / "journal.db")
+    vault = HttpVault(read_enrolment(settings), settings.vault.ca_file, clock.now)
+    model = printer_profiles.find(settings.printer.model)
+    model.dots(settings.printer.paper_mm)
+    printer = open_printer(settings.printer.device, model)
+    bell = Bell()
+    profiles = {profile.ae_title: profile for profile in settings.profile}
+    transitions = Transitions({title: _terms(profile) for title, profile in profiles.items()}, sealer, clock.now)
+    placing = Placing({title: _rules(profile) for title, profile in profiles.items()}, transitions, sealer, clock.now)
+    receiving = Receiving(journal, spool, placing, _peers(settings), frozenset(profiles), bell, clock.now)
+    manifesting = Manifesting(journal, sealer, settings.site.name, settings.site.language)
+    quiet_s = {title: profile.quiet_seconds for title, profile in profiles.items()}
+    printing = Printing(journal, printer, model, _look(settings, vault), transitions, sealer, bell, clock.now)
+    listening: list[tuple[str, int]] = []
+
+    def surroundings() -> dict[str, Any]:
+        return _surroundings(settings, vault, listening)
+
+    async def reload() -> None:
+        vault.enrolment = read_enrolment(settings)
+
+    operating = Operating(
+        journal, spool, receiving, printing, printer, transitions, sealer, bell, clock.now, surroundings, reload
+    )
+    return Box(
+        settings=settings,
+        spool=spool,
+        journal=journal,
+        vault=vault,
+        acceptor=Acceptor(spool, receiving, clock.now),
+        control=ControlServer(folder, operating.command),
+        receiving=receiving,
+        relaying=Relaying(journal, spool, vault, manifesting, bell, clock.monotonic),
+        linking=Linking(journal, vault, transitions, sealer, bell, clock.now),
+        printing=printing,
+        sweeping=Sweeping(journal, spool, receiving, placing, transitions, quiet_s, bell, clock.now, vault.now),
+        listening=listening,
+    )
+
+
+def _terms(profile: Profile) -> LinkTerms:
+    factor = FactorKind(profile.second_factor)
+    return LinkTerms(factor, profile.expires_days, profile.grace_days, wait_for_all=profile.print == "complete")
+
+
+def _rules(profile: Profile) -> ProfileRules:
+    return ProfileRules(profile.visit_hours * HOUR_S, needs_birth_date=profile.second_factor == "birth-date")
+
+
+def _peers(settings: Settings) -> Peers:
+    known = [KnownPeer.of(peer.ae_title, peer.address) for peer in settings.dicom.peer]
+    return Peers(known, UnknownPeers(settings.dicom.unknown_peers))
+
+
+def _look(settings: Settings, vault: HttpVault) -> SlipLook:
+    url = vault.enrolment.url if vault.enrolment else settings.vault.url
+    copies = {profile.ae_title: profile.copies for profile in settings.profile}
+    return SlipLook(settings.site.name, settings.site.phone, url, settings.printer.paper_mm, copies)
+
+
+def _surroundings(settings: Settings, vault: HttpVault, listening: list[tuple[str, int]]) -> dict[str, Any]:
+    return {
+        "version": __version__,
+        "site": settings.site.name,
+        "listening": [f"{host}:{port}" for host, port in listening],
+        "ae_titles": [profile.ae_title for profile in settings.profile],
+        "enrolled": vault.enrolment is not None,
+        "vault": vault.enrolment.url if vault.enrolment else settings.vault.url,
+        "vault_error": vault.last_error if vault.enrolment else "",
+        "clock_offset_s": round(vault.clock_offset_s, 1),
+        "printer": settings.printer.device,
+        "spool_free_bytes": system.free_bytes(settings.spool.path),
+    }
+
+
+async def write_enrolment(settings: Settings, enrolment: Enrolment) -> Path:
+    path = settings.spool.path / ENROLMENT_NAME
+    await asyncio.to_thread(system.write_secret, path, identity_file.encode(enrolment))
+    return path

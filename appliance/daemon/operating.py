@@ -1,0 +1,277 @@
+"""What people may ask of the running box: the commands' counterpart. Answers are plain values, ready for JSON."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from appliance.core.health import Facts, sentences
+from appliance.core.link import LinkEvent, LinkState
+from appliance.core.share import ShareEvent
+from appliance.daemon.bell import Bell
+from appliance.daemon.peers import KnownPeer
+from appliance.daemon.printing import Printing
+from appliance.daemon.receiving import Receiving
+from appliance.daemon.transitions import Transitions
+from appliance.errors import NotFoundError, SlipwayError
+from appliance.formats.sealed import Sealer
+from appliance.ports import Journal, Printer, Row, Spool, Transaction
+
+LIST_LIMIT = 200
+SHORT_ID_CHARS = 8  # hexadecimal digits of a share id: what people type
+DAY_S = 86400.0
+
+
+class Operating:
+    def __init__(
+        self,
+        journal: Journal,
+        spool: Spool,
+        receiving: Receiving,
+        printing: Printing,
+        printer: Printer,
+        transitions: Transitions,
+        sealer: Sealer,
+        bell: Bell,
+        clock: Callable[[], float],
+        surroundings: Callable[[], dict[str, Any]],
+        reload: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._journal = journal
+        self._spool = spool
+        self._receiving = receiving
+        self._printing = printing
+        self._printer = printer
+        self._transitions = transitions
+        self._sealer = sealer
+        self._bell = bell
+        self._clock = clock
+        self._surroundings = surroundings
+        self._reload = reload
+        self._commands: dict[str, Callable[[dict[str, Any]], Awaitable[Any]]] = {
+            "status": self._status,
+            "shares-list": self._shares_list,
+            "shares-show": self._shares_show,
+            "shares-revoke": self._shares_revoke,
+            "shares-release": self._shares_release,
+            "shares-extend": self._shares_extend,
+            "slips-list": self._slips_list,
+            "slips-reprint": self._slips_reprint,
+            "printer-status": self._printer_status,
+            "peers-list": self._peers_list,
+            "peers-approve": self._peers_approve,
+            "reload": self._reload_enrolment,
+        }
+
+    async def command(self, name: str, arguments: dict[str, Any]) -> Any:
+        handler = self._commands.get(name)
+        if handler is None:
+            raise NotFoundError(f"this box knows no command {name}", hint="Update the box or the command.")
+        return await handler(arguments)
+
+    # -- status ----------------------------------------------------------------------------------------------------
+
+    async def _status(self, _: dict[str, Any]) -> dict[str, Any]:
+        around = self._surroundings()
+        counts = await self._journal.run(_counts)
+        status = await self._printer.status()
+        facts = Facts(
+            receiving=bool(around["listening"]),
+            spool_broken=self._spool.broken,
+            spool_free_bytes=around["spool_free_bytes"],
+            enrolled=around["enrolled"],
+            vault_error=around["vault_error"],
+            printer_detail="" if status.ready else status.detail or "not ready",
+            slips_waiting=counts["slips_waiting"],
+            objects_waiting=counts["objects_waiting"],
+            shares_held=counts["shares_held"],
+            peers_parked=counts["peers_parked"],
+        )
+        said = [{"level": s.level.name.lower(), "what": s.what, "do": s.do} for s in sentences(facts)]
+        return {"sentences": said, "associations": self._receiving.associations, **around, **counts}
+
+    # -- shares ----------------------------------------------------------------------------------------------------
+
+    async def _shares_list(self, arguments: dict[str, Any]) -> list[dict[str, Any]]:
+        rows = await self._journal.run(lambda tx: tx.all("shares", limit=LIST_LIMIT))
+        shares = [self._share(row) for row in rows]
+        return [share for share in shares if not arguments.get("held") or share["state"] == "held"]
+
+    def _share(self, row: Row) -> dict[str, Any]:
+        return {
+            "id": row["share_id"].hex()[:SHORT_ID_CHARS],
+            "state": row["state"],
+            "patient": self._patient(row),
+            "profile": row["profile"],
+            "held_because": row["held_because"] if row["state"] == "held" else "",
+            "opened_at": _time(row["opened_at"]),
+            "images": row.get("instances"),
+            "at_vault": row.get("relayed"),
+        }
+
+    def _patient(self, row: Row) -> str:
+        """Initials and year of birth: enough to hand a slip to the right person, and all that lists ever show."""
+        display = self._sealer.open_json(b"display" + row["share_id"], row["display"])
+        return f"{display['initials']} {display['birth_year']}".strip()
+
+    async def _shares_show(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        return await self._journal.run(lambda tx: self._story(tx, _find_share(tx, arguments["id"])))
+
+    def _story(self, tx: Transaction, row: Row) -> dict[str, Any]:
+        counts = tx.one("count_instances", share=row["id"])
+        share = self._share({**row, "instances": counts["received"], "relayed": counts["relayed"]})
+        share["studies"] = [
+            {"state": study["state"], "source": study["source"]} for study in tx.all("studies", share=row["id"])
+        ]
+        share["links"] = [self._link(link) for link in tx.all("links", share=row["id"])]
+        share["slips"] = [
+            {"number": slip["number"], "state": slip["state"], "copy": slip["copy"]}
+            for slip in tx.all("slips_of_share", share=row["id"])
+        ]
+        share["events"] = [
+            {"at": _time(event["at"]), "what": event["what"]} for event in tx.all("events_of_share", share=row["id"])
+        ]
+        return share
+
+    def _link(self, row: Row) -> dict[str, Any]:
+        pin = self._sealer.open(b"pin" + row["link_id"], row["pin"]).decode() if row["pin"] else ""
+        return {
+            "state": row["state"],
+            "factor": row["factor"],
+            "expires_at": _time(row["expires_at"]) if row["expires_at"] else "",
+            "pin": pin,
+        }
+
+    async def _shares_revoke(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        return await self._change(arguments["id"], ShareEvent.REVOKED, arguments.get("why", ""))
+
+    async def _shares_release(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        return await self._change(arguments["id"], ShareEvent.RELEASED, arguments.get("why", ""))
+
+    async def _change(self, share_id: str, event: ShareEvent, why: str) -> dict[str, Any]:
+        def work(tx: Transaction) -> dict[str, Any]:
+            row = _find_share(tx, share_id)
+            self._transitions.share(tx, row["id"], event, why)
+            return self._story(tx, tx.one("share", id=row["id"]))
+
+        result = await self._journal.run(work)
+        self._bell.ring()
+        return result
+
+    async def _shares_extend(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        seconds = float(arguments["days"]) * DAY_S
+
+        def work(tx: Transaction) -> dict[str, Any]:
+            row = _find_share(tx, arguments["id"])
+            links = [link for link in tx.all("links", share=row["id"]) if _renewable(link)]
+            if not links:
+                raise NotFoundError("this share has no link that could be extended", hint="Print another slip for it.")
+            for link in links:
+                tx.do("set_link_expiry", id=link["id"], expires_in_s=seconds)
+                self._transitions.link(tx, link["id"], LinkEvent.RENEWED)
+            return self._story(tx, row)
+
+        result = await self._journal.run(work)
+        self._bell.ring()
+        return result
+
+    # -- slips, printer, peers -------------------------------------------------------------------------------------
+
+    async def _slips_list(self, _: dict[str, Any]) -> list[dict[str, Any]]:
+        rows = await self._journal.run(lambda tx: tx.all("slips", limit=LIST_LIMIT))
+        return [
+            {
+                "number": row["number"],
+                "state": row["state"],
+                "patient": self._share({**row, "state": "", "profile": "", "held_because": "", "opened_at": 0})[
+                    "patient"
+                ],
+                "share": row["share_id"].hex()[:SHORT_ID_CHARS],
+                "copy": row["copy"],
+                "link": row["link_state"],
+                "expires_at": _time(row["expires_at"]) if row["expires_at"] else "",
+                "printed_at": _time(row["printed_at"]) if row["printed_at"] else "",
+            }
+            for row in rows
+        ]
+
+    async def _slips_reprint(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """A new link on a new slip; the older ones are dead from now on."""
+
+        def work(tx: Transaction) -> dict[str, Any]:
+            slip = tx.first("slip_by_number", number=str(arguments["number"]).upper())
+            if slip is None:
+                raise NotFoundError(f"there is no slip {arguments['number']}", hint="See `slipway slips list`.")
+            self._transitions.share(tx, slip["share"], ShareEvent.REPRINTED, str(arguments["why"]))
+            return self._story(tx, tx.one("share", id=slip["share"]))
+
+        result = await self._journal.run(work)
+        self._bell.ring()
+        return result
+
+    async def _printer_status(self, _: dict[str, Any]) -> dict[str, Any]:
+        status = await self._printer.status()
+        return {
+            "ready": status.ready,
+            "reachable": status.reachable,
+            "paper": str(status.paper),
+            "cover_open": status.cover_open,
+            "detail": status.detail,
+        }
+
+    async def _peers_list(self, _: dict[str, Any]) -> list[dict[str, Any]]:
+        rows = await self._journal.run(lambda tx: tx.all("peers"))
+        return [row | {"first_seen": _time(row["first_seen"]), "last_seen": _time(row["last_seen"])} for row in rows]
+
+    async def _peers_approve(self, arguments: dict[str, Any]) -> list[dict[str, Any]]:
+        ae_title, address = str(arguments["ae_title"]), str(arguments.get("address", ""))
+
+        def work(tx: Transaction) -> list[Row]:
+            if address:
+                tx.do("see_peer", ae_title=ae_title, address=address, state="parked", now=self._clock())
+            rows = tx.all("approve_peer", ae_title=ae_title, address=address)
+            for row in rows:
+                self._transitions.note(tx, None, f"peer {row['ae_title']} at {row['address']} approved")
+            return rows
+
+        rows = await self._journal.run(work)
+        if not rows:
+            raise NotFoundError(
+                f"no sender {ae_title} has been seen", hint="Give its address too, or let it send once."
+            )
+        for row in rows:
+            self._receiving.peers.add(KnownPeer.of(row["ae_title"], row["address"]))
+        return rows
+
+    async def _reload_enrolment(self, _: dict[str, Any]) -> dict[str, Any]:
+        await self._reload()
+        self._bell.ring()
+        return {}
+
+
+def _counts(tx: Transaction) -> dict[str, int]:
+    return {
+        "slips_waiting": tx.one("count_slips_waiting")["n"],
+        "objects_waiting": tx.one("count_waiting_objects")["n"],
+        "shares_held": tx.one("count_held")["n"],
+        "peers_parked": tx.one("count_parked")["n"],
+    }
+
+
+def _find_share(tx: Transaction, prefix: str) -> Row:
+    if not prefix or not all(char in "0123456789abcdef" for char in prefix.lower()):
+        raise SlipwayError(f"{prefix!r} is not a share's id", hint="See `slipway shares list`.")
+    rows = tx.all("share_by_prefix", prefix=prefix.lower())
+    if len(rows) != 1:
+        what = "more than one share has" if rows else "no share has"
+        raise NotFoundError(f"{what} an id that starts with {prefix}", hint="See `slipway shares list`.")
+    return rows[0]
+
+
+def _renewable(link: Row) -> bool:
+    return link["state"] in (LinkState.ACTIVE, LinkState.EXPIRED)
+
+
+def _time(at: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))

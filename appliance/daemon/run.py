@@ -1,0 +1,109 @@
+"""Runs the box: one task group, signals, watchdog, order of start and shutdown."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import sys
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from appliance.adapters import system
+from appliance.config import Settings
+from appliance.daemon.compose import Box, compose
+from appliance.daemon.peers import KnownPeer
+from appliance.errors import SlipwayError
+
+log = logging.getLogger("slipway")
+
+SWITCH_INTERVAL_S = 0.001  # threads yield sooner than Python's 5 ms: an answer to a modality waits behind them
+
+
+class StopAskedError(Exception):
+    """A signal asked the box to end."""
+
+
+def run(settings: Settings) -> int:
+    """Until a signal comes: 0. Anything unexpected ends the process; the service manager starts it again."""
+    system.forbid_core_dumps()
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    try:
+        asyncio.run(_run(compose(settings)))
+    except* StopAskedError:
+        log.info("stopped")
+    except* SlipwayError as errors:
+        raise _first(errors) from None
+    return 0
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+async def _run(box: Box) -> None:
+    await box.journal.open()
+    box.spool.start()
+    try:
+        await _start(box)
+        async with asyncio.TaskGroup() as group:
+            for worker in _workers(box):
+                group.create_task(worker)
+    finally:
+        await box.acceptor.stop()
+        await box.control.stop()
+        await asyncio.to_thread(box.spool.stop)
+        await box.vault.close()
+        await box.journal.close()
+
+
+async def _start(box: Box) -> None:
+    """Everything that a crash left behind is settled before the first sender is answered."""
+    for row in await box.journal.run(lambda tx: tx.all("peers")):
+        if row["state"] == "approved":
+            box.receiving.peers.add(KnownPeer.of(row["ae_title"], row["address"]))
+    recovered = await box.receiving.recover()
+    if recovered:
+        log.info("%d image(s) that were safe but not yet listed have been taken up", recovered)
+    if box.spool.unreadable:
+        log.error("%d entries of the spool could not be read back", box.spool.unreadable)
+    await box.printing.recover()
+    await box.control.start()
+    box.listening += await box.acceptor.listen(box.settings.dicom.addresses)
+    for host, port in box.listening:
+        log.info("listening for DICOM on %s:%d", host, port)
+    system.notify("READY=1")
+
+
+def _workers(box: Box) -> list[Coroutine[Any, Any, None]]:
+    return [
+        box.receiving.run(),
+        box.relaying.run(),
+        box.linking.run(),
+        box.printing.run(),
+        box.sweeping.run(),
+        _watchdog(),
+        _signals(),
+    ]
+
+
+async def _watchdog() -> None:
+    """A loop that is stuck stops telling systemd that it lives, and is restarted."""
+    interval = system.watchdog_interval_s()
+    while interval:
+        system.notify("WATCHDOG=1")
+        await asyncio.sleep(interval)
+
+
+async def _signals() -> None:
+    asked = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    stop: Callable[[], None] = asked.set
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+    await asked.wait()
+    system.notify("STOPPING=1")
+    raise StopAskedError
