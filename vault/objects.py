@@ -110,7 +110,8 @@ class FolderObjects:
         shard = path.parent.parent
         shard_is_new = not shard.exists()
         folder_is_new = not path.parent.exists()
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for folder in (shard, path.parent):
+            folder.mkdir(mode=0o700, exist_ok=True)
         with contextlib.suppress(FileExistsError):
             os.link(incoming, path)
         _sync_folder(path.parent)

@@ -33,5 +33,5 @@ async def sweep_for_ever(ledger: Upkeep, objects: Objects, clock: Clock) -> NoRe
         try:
             await sweep(ledger, objects, clock)
         except VaultError as error:
-            LOG.error("sweep failed: %s", error.code)  # noqa: TRY400 - the trace may hold what must not be logged
+            LOG.error("sweep failed: %s", error.code)
         await clock.sleep(SWEEP_EVERY_S)

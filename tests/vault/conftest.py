@@ -1,4 +1,4 @@
-"""A real vault over HTTP on a free port, with a clock that only the test moves; a box that signs; a patient that proves."""
+"""A real vault over HTTP on a free port, with a clock that only the test moves; a box; a patient."""
 
 from __future__ import annotations
 
@@ -114,9 +114,8 @@ class Served:
         """`body` may be bytes, or members of a JSON object."""
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
         url = URL(self.url + path, encoded=True)
-        async with self.session.request(
-            method, url, data=io.BytesIO(raw) if raw else None, headers=headers
-        ) as response:
+        sent = {"Accept-Encoding": "identity", **(headers or {})}
+        async with self.session.request(method, url, data=io.BytesIO(raw) if raw else None, headers=sent) as response:
             return Answer(response.status, await response.read(), response.headers)
 
     async def sweep(self) -> dict[str, object]:

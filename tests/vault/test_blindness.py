@@ -30,7 +30,7 @@ def canaries() -> list[bytes]:
         found += spellings(unb64u(vector["secret"])) + spellings(unb64u(vector["data_key"]))
         if vector["value"]:
             factor = FACTORS[vector["kind"]].format(vector["value"])
-            found += spellings(factor.encode()) + [vector["value"].encode()]
+            found += [*spellings(factor.encode()), vector["value"].encode()]
     return found
 
 

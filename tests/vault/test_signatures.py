@@ -127,9 +127,7 @@ async def test_a_signature_beside_a_proxys_own_is_found(box: Box) -> None:
         {"Signature-Input": 'slipway=("@method");created=1;nonce="a";keyid="b";alg="ed25519"'},
         {"Signature-Input": 'slipway=("@method" "@path" "content-digest");created=1'},
         {"Signature-Input": 'slipway=("@method" "@path" "content-digest");created=x;;;'},
-        {
-            "Signature-Input": 'slipway=("@method" "@path" "content-digest"), slipway=("@method" "@path" "content-digest")'
-        },
+        {"Signature-Input": "slipway=(), slipway=()"},
         {"Signature": "slipway=:!!!!:"},
         {"Signature": "slipway=:AAAA:"},
         {"Signature": "other=:AAAA:"},

@@ -1,0 +1,208 @@
+"""The command as operators and systemd run it: real processes, real signals."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.vault.conftest import b64u, enrolment
+
+COMMAND = [sys.executable, "-c", "from vault.cli import main; main()"]
+PUBLIC_KEY = bytes(range(32))
+
+
+@dataclass
+class Operator:
+    folder: Path
+
+    @property
+    def config(self) -> Path:
+        return self.folder / "vault.toml"
+
+    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
+        command = [*COMMAND, *words, "--config", str(self.config)]
+        return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+
+    def facts(self, *words: str) -> dict[str, object]:
+        done = self.run(*words, "--json")
+        assert done.returncode == 0, done.stderr
+        found: dict[str, object] = json.loads(done.stdout)
+        return found
+
+    @contextmanager
+    def serving(self, **environment: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+        """The process and its URL."""
+        command = [*COMMAND, "serve", "--config", str(self.config)]
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ, **environment}) as process:
+            assert process.stderr is not None
+            try:
+                line = ""
+                while not line.startswith("listening on "):
+                    line = process.stderr.readline()
+                    assert line, "the service ended"
+                yield process, line.removeprefix("listening on ").strip()
+            finally:
+                process.kill()
+
+
+@pytest.fixture
+def operator(tmp_path: Path) -> Operator:
+    (tmp_path / "vault.toml").write_text(
+        f'[http]\nlisten = "127.0.0.1:0"\n'
+        f'[database]\nurl = "sqlite://{tmp_path}/state/ledger.db"\n'
+        f'[objects]\nurl = "file://{tmp_path}/objects"\n'
+    )
+    return Operator(tmp_path)
+
+
+def post(url: str, members: dict[str, str]) -> dict[str, str]:
+    request = urllib.request.Request(url, json.dumps(members).encode())
+    with urllib.request.urlopen(request, timeout=10) as response:
+        found: dict[str, str] = json.load(response)
+    return found
+
+
+def test_a_box_is_enrolled_listed_and_revoked_while_the_service_runs(operator: Operator) -> None:
+    with operator.serving() as (_, url):
+        code = str(operator.facts("enrol-code", "CT room")["code"]).replace("-", "")
+        enrolled = post(f"{url}/device/v1/enrolments", enrolment(code, PUBLIC_KEY))
+        listed = operator.facts("devices", "list")["devices"]
+        assert isinstance(listed, list)
+        assert [(device["name"], device["revoked_at"]) for device in listed] == [("CT room", None)]
+        assert operator.facts("devices", "revoke", "CT room")["device_id"] == enrolled["device_id"]
+        assert "revoked" in operator.run("devices", "list").stdout
+
+
+def test_the_same_commands_work_while_no_service_runs(operator: Operator) -> None:
+    assert operator.facts("migrate") == {"schema_version": 1}
+    code = str(operator.facts("enrol-code", "CT room")["code"]).replace("-", "")
+    assert operator.facts("sweep") == {"links_destroyed": 0, "shares_deleted": 0}
+    with operator.serving() as (_, url):
+        assert post(f"{url}/device/v1/enrolments", enrolment(code, PUBLIC_KEY))["device_id"]
+
+
+def test_a_code_is_shown_in_four_groups_of_four(operator: Operator) -> None:
+    shown = operator.run("enrol-code", "CT room").stdout.splitlines()[0]
+    assert [len(group) for group in shown.split("-")] == [4, 4, 4, 4]
+    assert not set(shown) & set("ILOU")
+
+
+def test_sigterm_ends_the_service_within_5_s_even_with_a_connection_open(operator: Operator) -> None:
+    with operator.serving() as (process, url):
+        host, port = url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port))) as idle:
+            idle.sendall(b"GET /healthz HTTP/1.1\r\n")
+            began = time.monotonic()
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(5) == 0
+    assert time.monotonic() - began < 5
+    assert not list((operator.folder / "state").glob("*.sock"))
+
+
+def test_after_a_kill_the_next_start_just_works(operator: Operator) -> None:
+    with operator.serving() as (process, _):
+        process.kill()
+        process.wait(5)
+    assert operator.facts("devices", "list") == {"devices": []}
+    with operator.serving() as (_, url), urllib.request.urlopen(f"{url}/healthz", timeout=10) as response:
+        assert response.status == 200
+
+
+def test_two_services_on_one_ledger_are_refused(operator: Operator) -> None:
+    with operator.serving():
+        second = operator.run("serve")
+    assert second.returncode == 1
+    assert "lock" in second.stderr
+
+
+def test_the_services_identity_outlives_a_restart_and_is_private(operator: Operator) -> None:
+    keys = []
+    for name in ("one", "two"):
+        with operator.serving() as (_, url):
+            code = str(operator.facts("enrol-code", name)["code"]).replace("-", "")
+            keys.append(post(f"{url}/device/v1/enrolments", enrolment(code, PUBLIC_KEY))["vault_key"])
+    assert keys[0] == keys[1]
+    state = operator.folder / "state"
+    assert not [path for path in state.iterdir() if path.stat().st_mode & 0o077]
+
+
+def test_a_key_that_others_can_read_is_refused(operator: Operator) -> None:
+    with operator.serving():
+        pass
+    key = operator.folder / "state" / "vault.key"
+    key.chmod(0o644)
+    done = operator.run("serve")
+    assert (done.returncode, "chmod 600" in done.stderr) == (2, True)
+
+
+def test_a_systemd_credential_wins_over_the_key_file(operator: Operator) -> None:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    (operator.folder / "vault.key").write_text(b64u(PUBLIC_KEY) + "\n")
+    with operator.serving(CREDENTIALS_DIRECTORY=str(operator.folder)) as (_, url):
+        code = str(operator.facts("enrol-code", "CT room")["code"]).replace("-", "")
+        answer = post(f"{url}/device/v1/enrolments", enrolment(code, PUBLIC_KEY))
+    expected = Ed25519PrivateKey.from_private_bytes(PUBLIC_KEY).public_key().public_bytes_raw()
+    assert answer["vault_key"] == b64u(expected)
+    assert not (operator.folder / "state" / "vault.key").exists()
+
+
+def test_systemd_is_told_of_readiness_and_fed_its_watchdog(operator: Operator) -> None:
+    path = operator.folder / "notify"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(str(path))
+        listener.settimeout(10)
+        with operator.serving(NOTIFY_SOCKET=str(path), WATCHDOG_USEC="200000") as (process, _):
+            said = [listener.recv(100) for _ in range(3)]
+            process.send_signal(signal.SIGTERM)
+            while said[-1] != b"STOPPING=1":
+                said.append(listener.recv(100))
+            assert process.wait(5) == 0
+    assert said[0] == b"READY=1"
+    assert said[1:3] == [b"WATCHDOG=1"] * 2
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "says", "hint"),
+    [
+        (("devices", "revoke", "nobody"), 1, "no device", "devices list"),
+        (("enrol-code", " "), 1, "printable", "For instance"),
+        (("nonsense",), 2, "No such command", ""),
+    ],
+)
+def test_each_error_says_what_is_wrong_and_what_to_do(
+    operator: Operator, words: tuple[str, ...], status: int, says: str, hint: str
+) -> None:
+    done = operator.run(*words)
+    assert done.returncode == status
+    assert says in done.stderr
+    assert hint in done.stderr
+
+
+def test_wrong_settings_are_status_2_with_a_hint(operator: Operator) -> None:
+    operator.config.write_text('[http]\nlisen = "x"\n')
+    done = operator.run("sweep")
+    assert done.returncode == 2
+    assert "http.lisen" in done.stderr
+    assert "Did you mean http.listen?" in done.stderr
+
+
+def test_a_port_that_is_taken_is_named(operator: Operator) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        operator.config.write_text(operator.config.read_text().replace("127.0.0.1:0", f"127.0.0.1:{port}"))
+        done = operator.run("serve")
+    assert done.returncode == 2
+    assert f"Cannot listen on 127.0.0.1:{port}" in done.stderr
