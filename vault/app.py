@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from aiohttp import web
@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from vault import device_signatures, pages
 from vault.answers import answer, refusal
 from vault.device_api import DeviceApi
-from vault.errors import NotFoundError, VaultError
+from vault.errors import BadRequestError, MethodNotAllowedError, NotFoundError, VaultError
 from vault.identity import token_key
 from vault.limits import Addresses, Limiter, Network
 from vault.patient_api import PatientApi
@@ -41,7 +41,6 @@ class Vault:
     is_https: bool = True
     trusted_proxies: tuple[Network, ...] = ()
     requests_per_minute: int = 120
-    pages: dict[str, pages.Page] = field(default_factory=dict)
 
 
 def make_app(vault: Vault) -> web.Application:
@@ -72,7 +71,7 @@ def make_app(vault: Vault) -> web.Application:
     # Outermost first: a refusal becomes an answer before the answer is signed.
     app = web.Application(middlewares=[_signing(vault), _refusing(vault), _admitting(vault, spend)])
     app.add_routes([*patient.routes(), *device.routes(), web.get("/healthz", _health(vault))])
-    app.add_routes(pages.Pages(vault.pages or pages.load(vault.viewer)).routes())
+    app.add_routes(pages.Pages(pages.load(vault.viewer)).routes())
     app.on_response_prepare.append(_headers(vault))
     return app
 
@@ -108,14 +107,11 @@ def _refusing(vault: Vault) -> Middleware:
 
 def _as_refusal(error: web.HTTPException) -> VaultError:
     """aiohttp's own answers (no such route or method) in the wire's shape."""
-    shaped = NotFoundError()
-    if error.status != 404:
-        shaped = NotFoundError(error.reason)
-        shaped.code = "method_not_allowed" if error.status == 405 else "bad_request"
-        shaped.status = error.status
-    if "Allow" in error.headers:
-        shaped.headers["Allow"] = error.headers["Allow"]
-    return shaped
+    if isinstance(error, web.HTTPNotFound):
+        return NotFoundError()
+    if isinstance(error, web.HTTPMethodNotAllowed):
+        return MethodNotAllowedError(error.allowed_methods)
+    return BadRequestError(error.reason)
 
 
 def _log_failure(error: VaultError) -> None:

@@ -34,7 +34,6 @@ TOKEN_GOOD_S = 12 * 3600  # one sitting with the images; the page proves again a
 LINKLESS_SHARE_KEPT_S = 30 * 86400
 EXPIRES_MIN_S = 60
 PERIOD_MAX_S = 400 * 86400  # of an expiry and of a grace period
-FACTORS = ("birth-date", "pin", "none")
 
 
 class LinkState(StrEnum):

@@ -15,7 +15,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TypeVar
 
-from vault.errors import SettingsError, UnavailableError
+from vault.errors import BrokenError, SettingsError, UnavailableError
 
 T = TypeVar("T")
 SCHEMA_VERSION = 1
@@ -52,6 +52,7 @@ class Database:
         self._path = path
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ledger")
         self._connection: sqlite3.Connection | None = None
+        self._broken = False
         self._statements = _statements(resources.files("vault").joinpath("statements.sql").read_text("utf-8"))
 
     async def run(self, work: Callable[[Session], T], *, erase: bool = False) -> T:
@@ -73,6 +74,8 @@ class Database:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, work)
         except (sqlite3.Error, OSError) as error:
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_IOERR:
+                self._broken = True
             raise UnavailableError from error
 
     def _open(self) -> sqlite3.Connection:
@@ -89,6 +92,8 @@ class Database:
         return self._connection
 
     def _transact(self, work: Callable[[Session], T], *, erase: bool) -> T:
+        if self._broken:  # a commit after a failed fsync could build on pages that never reached the disk
+            raise BrokenError
         connection = self._open()
         connection.execute("BEGIN IMMEDIATE")
         try:

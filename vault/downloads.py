@@ -88,7 +88,8 @@ class Downloads:
         if request.method == "HEAD":
             return
         progress = Progress()
-        guard = asyncio.create_task(self._guard(request, progress, alive))
+        guard = asyncio.create_task(self._guard(progress, alive))
+        guard.add_done_callback(lambda ended: None if ended.cancelled() else _cut(request))
         try:
             while left:
                 chunk = await reading.read(min(left, CHUNK_BYTES))
@@ -106,18 +107,17 @@ class Downloads:
             with contextlib.suppress(asyncio.CancelledError):
                 await guard
 
-    async def _guard(self, request: web.Request, progress: Progress, alive: Callable[[], Awaitable[object]]) -> None:
+    async def _guard(self, progress: Progress, alive: Callable[[], Awaitable[object]]) -> None:
+        """Returns, and with that ends the stream, when the link is dead or the page takes nothing any more."""
         seen, since = progress.chunks, self._clock.monotonic()
-        while True:
+        while self._clock.monotonic() - since < STALLED_AFTER_S:
             await self._clock.sleep(LOOK_EVERY_S)
             if progress.chunks != seen:
                 seen, since = progress.chunks, self._clock.monotonic()
             try:
                 await alive()
             except VaultError:
-                return _cut(request)
-            if self._clock.monotonic() - since >= STALLED_AFTER_S:
-                return _cut(request)
+                return
 
 
 class Progress:

@@ -5,6 +5,8 @@ No message may hold a link id, a token, an address or anything a patient typed: 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 
 class VaultError(Exception):
     """Base of all. `status` and `code` are the wire's (docs/wire.md); `exit_status` is the command's."""
@@ -43,6 +45,17 @@ class NotFoundError(VaultError):
     hint = "Check the address against docs/wire.md."
 
 
+class MethodNotAllowedError(VaultError):
+    status = 405
+    code = "method_not_allowed"
+    summary = "This cannot be done here."
+    hint = "Check the method against docs/wire.md."
+
+    def __init__(self, allowed: Iterable[str]) -> None:
+        super().__init__()
+        self.headers["Allow"] = ", ".join(sorted(allowed))
+
+
 class UnavailableError(VaultError):
     """The disk under the ledger or the objects failed; nothing was acknowledged."""
 
@@ -50,6 +63,13 @@ class UnavailableError(VaultError):
     code = "unavailable"
     summary = "The vault cannot reach what it stores."
     hint = "Try again later. Operator: check the disk's health and free space, then restart the service."
+
+
+class BrokenError(UnavailableError):
+    """The ledger's disk failed under a commit. Only a new start, which re-reads everything, may go on."""
+
+    summary = "The disk under the ledger failed."
+    hint = "Check the disk (dmesg, smartctl), then restart the service."
 
 
 class BadRequestError(VaultError):

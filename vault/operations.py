@@ -53,20 +53,19 @@ class Operations:
         raise UnavailableError("No free code was found.", hint="Wait 15 minutes, then try again.")
 
     async def _revoke(self, which: str) -> Facts:
-        matching = [
-            device for device in await self.devices.devices() if which in (wire.b64u(device.device_id), device.name)
-        ]
+        matching = [device for device in await self.devices.devices() if _is_named(device, which)]
         if len(matching) != 1:
-            known = "no device" if not matching else f"{len(matching)} devices"
-            raise _not_one(
-                f"There is {known} of this name or id." if not matching else f"There are {known} of this name."
+            raise DeviceUnknownError(
+                f"{len(matching) or 'No'} devices have this name or id.",
+                hint="slipway-vault devices list shows names and ids; revoke by id.",
             )
         await self.devices.revoke_device(matching[0].device_id, self.clock.now())
         return {"device_id": wire.b64u(matching[0].device_id), "name": matching[0].name, "revoked": True}
 
 
-def _not_one(summary: str) -> DeviceUnknownError:
-    return DeviceUnknownError(summary, hint="slipway-vault devices list shows names and ids; revoke by id.")
+def _is_named(device: Device, which: str) -> bool:
+    """By id always; by name while it is not revoked, so that a box enrolled anew can bear the old one's name."""
+    return wire.b64u(device.device_id) == which or (device.name == which and device.revoked_at is None)
 
 
 def _facts(device: Device) -> Facts:

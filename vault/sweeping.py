@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import NoReturn
 
-from vault.errors import VaultError
+from vault.errors import BrokenError, VaultError
 from vault.ports import Clock, Objects, Swept, Upkeep
 
 LOG = logging.getLogger("slipway.vault")
@@ -28,10 +28,15 @@ async def sweep(ledger: Upkeep, objects: Objects, clock: Clock) -> Swept:
 
 
 async def sweep_for_ever(ledger: Upkeep, objects: Objects, clock: Clock) -> NoReturn:
-    """A round that fails is logged and tried again at the next: its links are dead by the clock all the same."""
+    """A round that fails is logged and tried again at the next: its links are dead by the clock all the same.
+
+    Raises BrokenError, which ends the service.
+    """
     while True:
         try:
             await sweep(ledger, objects, clock)
+        except BrokenError:
+            raise
         except VaultError as error:
             LOG.error("sweep failed: %s", error.code)
         await clock.sleep(SWEEP_EVERY_S)

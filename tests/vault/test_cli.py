@@ -14,10 +14,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
+import aiohttp
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from tests.vault.conftest import b64u, enrolment
+from tests.vault.conftest import Box, Served, b64u, enrolment, unb64u
 
 COMMAND = [sys.executable, "-c", "from vault.cli import main; main()"]
 PUBLIC_KEY = bytes(range(32))
@@ -85,6 +88,17 @@ def test_a_box_is_enrolled_listed_and_revoked_while_the_service_runs(operator: O
         assert "revoked" in operator.run("devices", "list").stdout
 
 
+def test_a_box_enrolled_anew_under_its_old_name_can_be_revoked_by_it(operator: Operator) -> None:
+    with operator.serving() as (_, url):
+        ids = []
+        for _ in range(2):
+            code = str(operator.facts("enrol-code", "CT room")["code"]).replace("-", "")
+            ids.append(post(f"{url}/device/v1/enrolments", enrolment(code, PUBLIC_KEY))["device_id"])
+            if len(ids) == 1:
+                operator.facts("devices", "revoke", "CT room")
+        assert operator.facts("devices", "revoke", "CT room")["device_id"] == ids[1]
+
+
 def test_the_same_commands_work_while_no_service_runs(operator: Operator) -> None:
     assert operator.facts("migrate") == {"schema_version": 1}
     code = str(operator.facts("enrol-code", "CT room")["code"]).replace("-", "")
@@ -148,8 +162,6 @@ def test_a_key_that_others_can_read_is_refused(operator: Operator) -> None:
 
 
 def test_a_systemd_credential_wins_over_the_key_file(operator: Operator) -> None:
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
     (operator.folder / "vault.key").write_text(b64u(PUBLIC_KEY) + "\n")
     with operator.serving(CREDENTIALS_DIRECTORY=str(operator.folder)) as (_, url):
         code = str(operator.facts("enrol-code", "CT room")["code"]).replace("-", "")
@@ -177,7 +189,7 @@ def test_systemd_is_told_of_readiness_and_fed_its_watchdog(operator: Operator) -
 @pytest.mark.parametrize(
     ("words", "status", "says", "hint"),
     [
-        (("devices", "revoke", "nobody"), 1, "no device", "devices list"),
+        (("devices", "revoke", "nobody"), 1, "No devices", "devices list"),
         (("enrol-code", " "), 1, "printable", "For instance"),
         (("nonsense",), 2, "No such command", ""),
     ],
@@ -206,3 +218,35 @@ def test_a_port_that_is_taken_is_named(operator: Operator) -> None:
         done = operator.run("serve")
     assert done.returncode == 2
     assert f"Cannot listen on 127.0.0.1:{port}" in done.stderr
+
+
+async def test_what_was_acknowledged_survives_a_kill(operator: Operator) -> None:
+    with operator.serving() as (process, url):
+        box = await _box(operator, url)
+        async with box.served.session:
+            share = await box.share()
+            assert (await share.put(0, b"ciphertext")).status == 201
+            link = await share.link()
+            await link.open(bytes(32))
+            process.kill()
+            process.wait(5)
+    with operator.serving() as (_, url):
+        async with aiohttp.ClientSession() as session:
+            box.served.url, box.served.session = url, session
+            facts = await share.facts()
+            assert facts["objects"] == [[0, 0]]
+            assert facts["links"][0]["tries_left"] == 4
+            assert (await link.served.ask("GET", "/api/v1/objects/0", headers=await link.token())).body == b"ciphertext"
+
+
+async def _box(operator: Operator, url: str) -> Box:
+    code = str(operator.facts("enrol-code", "CT room")["code"]).replace("-", "")
+    key = Ed25519PrivateKey.generate()
+    answer = post(f"{url}/device/v1/enrolments", enrolment(code, key.public_key().public_bytes_raw()))
+    served = Served(cast("Any", None), cast("Any", WallClock()), url, aiohttp.ClientSession(), operator.folder)
+    return Box(served, key, answer["device_id"], unb64u(answer["vault_key"]))
+
+
+class WallClock:
+    def now(self) -> float:
+        return time.time()
