@@ -129,7 +129,7 @@ INSERT INTO meta (key, value) VALUES (:key, :value) ON CONFLICT (key) DO UPDATE 
 SELECT stream_id FROM instance;
 
 -- name: candidate_shares
-SELECT DISTINCT share.id, share.state, share.sealed,
+SELECT DISTINCT share.id, share.share_id, share.state, share.sealed,
        EXISTS (SELECT 1 FROM study WHERE study.share = share.id AND study.study_key = :study_key) AS has_study
 FROM share
 WHERE share.state IN ('open', 'held') AND share.profile = :profile AND share.visit_ends_at > :now

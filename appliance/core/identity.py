@@ -101,7 +101,8 @@ def place(
         return Placement(None, "a study with the same Study Instance UID belongs to another patient")
     if not new.patient_id:
         return Placement(None, "the images carry no Patient ID")
-    matches = {candidate.share: compare(candidate.identity, new) for candidate in candidates}
+    # A held share gathers more of its own study only: another study of that patient may be beyond doubt.
+    matches = {candidate.share: compare(candidate.identity, new) for candidate in candidates if not candidate.held}
     for share, match in matches.items():
         if match is Match.SAME:
             return Placement(share)
