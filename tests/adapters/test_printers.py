@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -57,7 +58,11 @@ async def test_at_whatever_byte_the_power_fails_the_slip_is_unknown_and_the_next
 async def test_a_late_answer_to_an_earlier_question_is_not_taken_for_that_to_the_next():
     class LateTransport(WireTransport):
         async def open(self, within_s: float) -> None:
-            self._answers = b"\x12\x37\x220001\x00"  # left over: "all is well", and this very id
+            self._answers = b"\x37\x220001\x00\x12"  # left over: this very id, and "all is well"
+
+        async def read(self, within_s: float) -> bytes:
+            answer, self._answers = self._answers[:1], self._answers[1:]
+            return answer
 
     class OutOfPaper(ConfirmingPrinter):
         def status(self, number: int) -> bytes:
@@ -68,6 +73,17 @@ async def test_a_late_answer_to_an_earlier_question_is_not_taken_for_that_to_the
 
 
 # Over TCP
+
+
+async def test_a_printer_that_hangs_up_is_noticed_at_once():
+    class HangingUpPrinter(FakePrinter):
+        def confirm(self, process_id: bytes) -> bytes:
+            raise PrinterDiedError
+
+    async with HangingUpPrinter() as machine:
+        printer = open_printer(machine.device, PROFILE, Timing(confirm_s=60.0))
+        async with asyncio.timeout(30.0):
+            assert await printer.print(job()) is PrintOutcome.UNKNOWN
 
 
 async def test_a_printer_that_was_switched_off_and_on_prints_again():

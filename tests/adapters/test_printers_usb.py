@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from dataclasses import asdict
 
 import pytest
 
+from appliance.adapters.printers import usb
+from appliance.adapters.printers.usb_bus import Wanted
+from appliance.errors import PrinterUnreachableError
 from tests.adapters.vusb.bench import Bench
 from tests.ports.test_printer_port import CONFIRMING, SHORT_S, job, timing
 
@@ -78,6 +82,14 @@ def test_another_printer_than_the_settings_name_is_left_alone(bench):
         assert device in bench.host.status()["detail"]
 
 
+def test_a_serial_number_that_cannot_be_read_is_not_called_an_absent_printer(bench):
+    bench.device.plug("unreadable", "ConfirmingPrinter", [], True)
+    bench.host.use("usb:04b8:0e15:SN1", CONFIRMING, asdict(timing()))
+    assert bench.host.print(*PRINT) == "refused"
+    assert "serial number cannot be read" in bench.host.status()["detail"]
+    assert bench.host.list() == ["usb:04b8:0e15"]
+
+
 def test_the_list_shows_each_printer_as_the_settings_want_it(bench):
     assert bench.host.list() == []
     bench.device.plug("SN1", "ConfirmingPrinter", [], True)
@@ -102,4 +114,23 @@ def test_a_printer_that_fails_again_and_again_leaves_nothing_open_either(bench):
         assert bench.host.print(*PRINT) == "unknown"
         bench.device.unplug("SN1")
         assert bench.host.print(*PRINT) == "refused"
+        assert not bench.host.status()["reachable"]
     assert bench.host.held() == before
+
+
+async def test_a_libusb_that_hangs_does_not_hang_the_box(monkeypatch):
+    awake = threading.Event()
+
+    class Hanging:
+        def take(self, wanted: object) -> None:
+            awake.wait()
+
+        def give_back(self) -> None: ...
+
+    monkeypatch.setattr(usb, "_Taken", Hanging)
+    monkeypatch.setattr(usb, "GRACE_S", 0.05)
+    transport = usb.UsbTransport(Wanted())
+    with pytest.raises(PrinterUnreachableError, match="hangs"):
+        await transport.open(within_s=0.05)
+    await transport.close()
+    awake.set()

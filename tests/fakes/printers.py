@@ -14,6 +14,7 @@ import asyncio
 import contextlib
 import os
 import pty
+import socket
 import tty
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from tests import escpos_reader as reader
 
 FINE = 0x12  # the fixed bits of an answer to DLE EOT, and no fault
 WAIT_S = 20.0
+WINDOW_BYTES = 4096  # of TCP; printers have little memory, and a jammed one soon takes no more
 
 
 def _is_question(data: bytes) -> bool:
@@ -122,8 +124,11 @@ class FakePrinter:
 
     async def listen(self) -> None:
         """Listen; after `switch_off`, on the same port again."""
-        loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: _Line(self), "127.0.0.1", self.port, reuse_address=True)
+        door = socket.socket()
+        door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        door.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, WINDOW_BYTES)
+        door.bind(("127.0.0.1", self.port))
+        self._server = await asyncio.get_running_loop().create_server(lambda: _Line(self), sock=door)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def switch_off(self) -> None:

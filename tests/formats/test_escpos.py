@@ -108,6 +108,11 @@ def test_frames_that_come_unasked_do_not_hide_an_answer():
     assert heard == [AutomaticStatus(FRAME), STATUS, AutomaticStatus(FRAME), ProcessId(b"0001"), AutomaticStatus(FRAME)]
 
 
+def test_what_only_begins_like_a_frame_is_dropped_and_the_answer_behind_it_is_heard():
+    for noise in (b"\x10", b"\x10\x00", b"\x10\x00\x00"):
+        assert STATUS in Answers().feed(noise + b"\x12")
+
+
 def test_line_noise_and_flow_control_are_dropped():
     assert Answers().feed(b"\xff\x11\x13\x80\x12") == [STATUS]
 

@@ -26,6 +26,7 @@ FACE = SlipFace(
     birth_year="1970",
     valid_until="Thursday 28 January 2027",
 )
+PICTURES = Path(__file__).parents[2] / "docs" / "pictures"
 PAPERS = [384, 512, 576]  # dots; 58 mm, 80 mm at 180 dpi, 80 mm at 203 dpi
 
 
@@ -189,6 +190,13 @@ def test_the_png_is_the_same_picture():
     again = Image.open(io.BytesIO(slip_bitmap.png(picture)))
     assert again.mode == "1"
     assert again.tobytes() == picture.tobytes()
+
+
+@pytest.mark.parametrize(("name", "dots"), [("slip-58", 384), ("slip-80", 576)])
+def test_the_pictures_in_the_documents_are_slips_of_today(name, dots):
+    picture = Image.open(PICTURES / f"{name}.png")
+    assert picture.size == slip_bitmap.render(FACE, dots).size
+    assert decode_qr(picture) == URL
 
 
 def test_a_slip_is_drawn_in_less_than_150_ms():

@@ -63,7 +63,7 @@ async def over_serial(
 ) -> AsyncIterator[Setup]:
     machine = getattr(printers, behaviour)(*arguments)
     async with machine.on_pty() as path:
-        printer = open_printer(f"serial://{path}", printer_profiles.find(model), timing)
+        printer = open_printer(f"serial://{path}?baud=115200", printer_profiles.find(model), timing)
         yield Setup(printer, lambda: [job.data for job in machine.jobs], lambda: machine.received)
 
 
@@ -238,6 +238,11 @@ async def test_a_printer_that_stops_taking_bytes_is_unknown(connect, byte):
         assert await setup.printer.print(job()) is PrintOutcome.UNKNOWN
 
 
+async def test_even_a_mute_printer_is_not_believed_when_it_stops_taking_bytes(connect):
+    async with connect("JammedPrinter", 10_000, model=MUTE, timing=timing(write_s=SHORT_S)) as setup:
+        assert await setup.printer.print(job(MUTE)) is PrintOutcome.UNKNOWN
+
+
 @pytest.mark.parametrize("byte", [1, 4095, 4096, 50_000, len(job().data)])
 async def test_a_printer_that_loses_its_power_in_the_slip_is_unknown(connect, byte):
     limits = timing(write_s=SHORT_S, confirm_s=SHORT_S)
@@ -245,7 +250,17 @@ async def test_a_printer_that_loses_its_power_in_the_slip_is_unknown(connect, by
         assert await setup.printer.print(job()) is PrintOutcome.UNKNOWN
 
 
-@pytest.mark.parametrize("device", ["tcp://127.0.0.1:1", "serial:///dev/nonexistent", "file:///nonexistent", "none"])
+@pytest.mark.parametrize(
+    "device",
+    [
+        "tcp://127.0.0.1:1",
+        "tcp://" + "x" * 70,
+        "serial:///dev/nonexistent",
+        "serial:///etc",
+        "file:///nonexistent",
+        "none",
+    ],
+)
 async def test_a_printer_that_is_not_there_refuses_and_says_so(device):
     printer = open_printer(device, printer_profiles.find(CONFIRMING), timing())
     assert await printer.print(job()) is PrintOutcome.REFUSED

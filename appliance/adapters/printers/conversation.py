@@ -96,7 +96,7 @@ class ConversingPrinter:
             case Confirmation.PROCESS_ID:
                 return await self._has_answered(escpos.ProcessId(process_id))
             case Confirmation.STATUS:
-                return True
+                return (await self._how_it_is()).ready
             case Confirmation.NONE:
                 return True
 

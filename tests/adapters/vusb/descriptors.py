@@ -18,6 +18,9 @@ _ENDPOINTS = b"".join(
 _LENGTH = 9 + len(_INTERFACE) + len(_ENDPOINTS)
 CONFIGURATION = struct.pack("<BBHBBBBB", 9, 2, _LENGTH, 1, 1, 0, 0xC0, 1) + _INTERFACE + _ENDPOINTS
 
+STRING = 3
+UNREADABLE = "unreadable"  # a printer of this serial number answers no question for a string
+
 GET_DESCRIPTOR, GET_CONFIGURATION = (0x80, 6), (0x80, 8)
 LANGUAGES = b"\x09\x04"  # English (United States)
 
@@ -28,6 +31,8 @@ def answer_control(setup: bytes, serial: str) -> bytes | None:
     if (request_type, request) == GET_CONFIGURATION:
         return b"\x01"
     if (request_type, request) == GET_DESCRIPTOR:
+        if value >> 8 == STRING and serial == UNREADABLE:
+            return None
         return _descriptor(value >> 8, value & 0xFF, serial)[:length]
     return b"" if not request_type & 0x80 else None
 

@@ -30,7 +30,7 @@ class Host:
         return asdict(self._runner.run(self._printer.status()))
 
     def list(self) -> list[str]:
-        return [f"{printer.device} {printer.maker} {printer.name}" for printer in list_usb()]
+        return [f"{printer.device} {printer.maker} {printer.name}".strip() for printer in list_usb()]
 
     def held(self) -> tuple[int, int]:
         """Open files and threads: neither may grow from slip to slip."""
