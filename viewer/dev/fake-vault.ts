@@ -75,13 +75,16 @@ export class FakeVault {
     }
     const token = (request.headers.authorization ?? "").replace("Bearer ", "");
     const link = this.links.find(({ link, openedAt }) => openedAt && encode(link.id) === token);
-    if (!link || link.state !== "active") fail(response, 401, "token_unknown");
+    if (link?.state !== "active") fail(response, 401, "token_unknown");
     else if (kind === "manifest") this.manifest(link, request, response);
     else this.object(link, Number(id), request, response);
   }
 
   private async open(link: FakeLink, request: IncomingMessage, response: ServerResponse): Promise<void> {
-    if (link.state !== "active") return fail(response, link.state === "locked" ? 423 : 410, `link_${link.state}`);
+    if (link.state !== "active") {
+      fail(response, link.state === "locked" ? 423 : 410, `link_${link.state}`);
+      return;
+    }
     const chunks: Buffer[] = [];
     for await (const chunk of request) chunks.push(chunk as Buffer);
     const proof = decode(JSON.parse(Buffer.concat(chunks).toString()).proof, 32);
@@ -89,7 +92,8 @@ export class FakeVault {
     if (!shown.equals(verifier(link.link, link.factor, link.value))) {
       link.tries--;
       if (link.tries === 0) link.state = "locked";
-      return fail(response, link.tries ? 401 : 423, link.tries ? "wrong_factor" : "link_locked", link.tries);
+      fail(response, link.tries ? 401 : 423, link.tries ? "wrong_factor" : "link_locked", link.tries);
+      return;
     }
     link.openedAt = Date.now();
     const { id, dataKey } = this.share;
@@ -109,9 +113,15 @@ export class FakeVault {
     const { total } = this.share;
     const seconds = (Date.now() - link.openedAt) / 1000;
     const count = link.behaviour === "growing" ? Math.min(total, Math.floor(seconds * 1.5)) : total;
-    if (count === 0) return fail(response, 404, "manifest_pending");
+    if (count === 0) {
+      fail(response, 404, "manifest_pending");
+      return;
+    }
     const etag = `"${count}"`;
-    if (request.headers["if-none-match"] === etag) return void response.writeHead(304, { ETag: etag }).end();
+    if (request.headers["if-none-match"] === etag) {
+      response.writeHead(304, { ETag: etag }).end();
+      return;
+    }
     const whole = link.behaviour === "quiet" ? "quiet" : "complete";
     const sealed = this.share.manifest(count, count, count < total ? "arriving" : whole);
     const headers = { "Content-Type": "application/octet-stream", "Slipway-Generation": String(count), ETag: etag };
@@ -120,7 +130,10 @@ export class FakeVault {
 
   private object(link: FakeLink, n: number, request: IncomingMessage, response: ServerResponse): void {
     const object = this.share.objects[n];
-    if (!object) return fail(response, 404, "object_unknown");
+    if (!object) {
+      fail(response, 404, "object_unknown");
+      return;
+    }
     const range = /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? "");
     const body = Buffer.from(range ? object.slice(Number(range[1]), Number(range[2]) + 1) : object);
     if (link.behaviour === "altered" && n % 4 === 2) body[100] = body[100]! ^ 1;
@@ -131,7 +144,10 @@ export class FakeVault {
 function state(link: FakeLink, response: ServerResponse): void {
   const codes: Record<string, number> = { expired: 410, revoked: 410, locked: 423 };
   const status = codes[link.state];
-  if (status) return fail(response, status, `link_${link.state}`);
+  if (status) {
+    fail(response, status, `link_${link.state}`);
+    return;
+  }
   const { factor, tries } = link;
   json(response, 200, { state: "active", factor, expires_at: now() + 604800, tries_left: tries, now: now() });
 }

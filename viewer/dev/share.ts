@@ -1,7 +1,7 @@
 /** A share made of real files, sealed as the box seals it. For the fake vault only. */
 import { encode } from "../src/lib/base64url.ts";
 import type { Bytes } from "../src/lib/bytes.ts";
-import { Dataset, parseDataset } from "../src/lib/dataset.ts";
+import { type Dataset, parseDataset } from "../src/lib/dataset.ts";
 import { type RealFile, realFile, splitPart10 } from "../tests/real-files.ts";
 import { random, sealInstance, sealManifest } from "../tests/seal.ts";
 
@@ -19,7 +19,11 @@ const PLANS: readonly Plan[] = [
   { modality: "US", description: "", files: ["color3d_jpeg_baseline.dcm"] },
   { modality: "CR", description: "Chest PA", files: ["RG1_UNCI.dcm"] },
   { modality: "US", description: "HTJ2K", files: ["HTJ2K_08_RGB.dcm", "HTJ2KLossless_08_RGB.dcm"] },
-  { modality: "OT", description: "JPEG family", files: ["JPEG-lossy.dcm", "JPEG-LL.dcm", "SC_jpeg_no_color_transform.dcm"] },
+  {
+    modality: "OT",
+    description: "JPEG family",
+    files: ["JPEG-lossy.dcm", "JPEG-LL.dcm", "SC_jpeg_no_color_transform.dcm"],
+  },
   { modality: "MR", description: "Enhanced", files: ["emri_small_jpeg_ls_lossless.dcm", "eCT_Supplemental.dcm"] },
   { modality: "SR", description: "Measurements", files: ["reportsi.dcm"] },
   { modality: "RTPLAN", description: "", files: ["rtplan.dcm"] },
@@ -44,7 +48,9 @@ export async function fakeShare(extra: readonly RealFile[] = []): Promise<FakeSh
   const [id, dataKey] = [random(16), random(32)];
   const objects: Bytes[] = [];
   const series: { uid: string; number: number; modality: string; description: string; instances: Listed[] }[] = [];
-  const plans = extra.length ? [...PLANS, ...extra.map((file) => ({ modality: "DOC", description: "", files: [file.path] }))] : PLANS;
+  const plans = extra.length
+    ? [...PLANS, ...extra.map((file) => ({ modality: "DOC", description: "", files: [file.path] }))]
+    : PLANS;
   for (const [n, plan] of plans.entries()) {
     const uid = `1.2.3.${n + 1}`;
     const instances: Listed[] = [];
@@ -112,8 +118,6 @@ function head(generation: number, received: number, state: string, series: unkno
     site: "St Mary’s Radiology",
     language: "en",
     patient: { name: "Rivers^Ada", id: "1234", birth_date: "19700131", sex: "F" },
-    studies: [
-      { uid: "1.2.3", date: "20260114", time: "101500", description: "CT Chest", accession: "A1", series },
-    ],
+    studies: [{ uid: "1.2.3", date: "20260114", time: "101500", description: "CT Chest", accession: "A1", series }],
   };
 }

@@ -5,16 +5,16 @@ import openjpegUrl from "@cornerstonejs/codec-openjpeg/decodewasm?url";
 import openjphUrl from "@cornerstonejs/codec-openjph/wasm?url";
 import { ByteLru } from "./lib/byte-lru.ts";
 import type { Bytes } from "./lib/bytes.ts";
+import { type Dataset, parseDataset } from "./lib/dataset.ts";
 import { codeOf, PageError } from "./lib/errors.ts";
 import type { Answer, Job, Request, Wanted } from "./lib/messages.ts";
 import { readInstance } from "./lib/source.ts";
 import { objectRange } from "./lib/vault.ts";
 import type { LoadWasm, WasmName } from "./pixels/codecs.ts";
-import { type Dataset, parseDataset } from "./lib/dataset.ts";
 import { decodeFrame } from "./pixels/decode.ts";
-import type { Frame } from "./pixels/render.ts";
 import { encapsulatedDocument } from "./pixels/document.ts";
 import { frameMs } from "./pixels/image.ts";
+import type { Frame } from "./pixels/render.ts";
 
 const RUNNING_AT_MOST = 4; // enough to hide a phone network's round trips; more only delays what is looked at
 const DATASETS_AT_MOST = 64 << 20; // bytes: a cine loop is parsed once, not once a frame

@@ -9,6 +9,9 @@ import type { LoadWasm, WasmName } from "../src/pixels/codecs.ts";
 const require = createRequire(import.meta.url);
 const LIBRARIES = join(import.meta.dirname, "..", "..", ".venv", "lib");
 
+/** One JPEG lossless file for each selection value. */
+const LOSSLESS = join(import.meta.dirname, "..", "node_modules", "jpeg-lossless-decoder-js", "tests", "data");
+
 const FOLDERS = ["pydicom/data/test_files", "data_store/data"];
 
 export interface RealFile {
@@ -16,12 +19,12 @@ export interface RealFile {
   readonly path: string;
 }
 
-/** Empty where there is no virtualenv. */
+/** Without the virtualenv only those that come with an npm package. */
 export function realFiles(): RealFile[] {
-  if (!existsSync(LIBRARIES)) return [];
-  const packages = readdirSync(LIBRARIES).map((python) => join(LIBRARIES, python, "site-packages"));
-  const folders = packages.flatMap((root) => FOLDERS.map((folder) => join(root, folder))).filter(existsSync);
-  return folders.flatMap((folder) =>
+  const pythons = existsSync(LIBRARIES) ? readdirSync(LIBRARIES) : [];
+  const packages = pythons.map((python) => join(LIBRARIES, python, "site-packages"));
+  const folders = packages.flatMap((root) => FOLDERS.map((folder) => join(root, folder)));
+  return [...folders, LOSSLESS].filter(existsSync).flatMap((folder) =>
     readdirSync(folder)
       .filter((name) => name.endsWith(".dcm"))
       .sort()

@@ -2,7 +2,7 @@
 import { createCipheriv, createHash, createHmac, hkdfSync, randomBytes } from "node:crypto";
 import { encode } from "../src/lib/base64url.ts";
 import { ascii, type Bytes, concat, u32 } from "../src/lib/bytes.ts";
-import { factorBytes, type FactorKind } from "../src/lib/envelope.ts";
+import { type FactorKind, factorBytes } from "../src/lib/envelope.ts";
 import type { Link } from "../src/lib/link.ts";
 import {
   FIRST_PLAIN_BYTES,

@@ -79,13 +79,19 @@ export async function parseDataset(stored: Bytes, syntax: string): Promise<Datas
   const stream = new dicomParser.ByteStream(order, bytes, 0);
   const set = new dicomParser.DataSet(order, bytes, {});
   try {
-    if (syntax === IMPLICIT_LITTLE) dicomParser.parseDicomDataSetImplicit(set, stream, bytes.length);
+    if (isImplicit(bytes, syntax)) dicomParser.parseDicomDataSetImplicit(set, stream, bytes.length);
     else dicomParser.parseDicomDataSetExplicit(set, stream, bytes.length);
   } catch (error) {
     // What stands before the fault is kept: many real files have a flaw behind their last useful element.
     if (!set.elements.x00280010) throw new PageError("cannot_draw", String((error as Error)?.message ?? error));
   }
   return new Dataset(set, bytes, bigEndian);
+}
+
+/** By what stands there, not only by what was said: some writers mix the two up. */
+function isImplicit(bytes: Bytes, syntax: string): boolean {
+  if (bytes.length < 8) return syntax === IMPLICIT_LITTLE;
+  return !/^[A-Z]{2}$/.test(String.fromCharCode(bytes[4]!, bytes[5]!));
 }
 
 async function inflate(bytes: Bytes): Promise<Bytes> {

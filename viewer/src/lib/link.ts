@@ -16,7 +16,13 @@ export interface Link {
 /** Reads a link or a fragment strictly; what follows the token is ignored, as scanner apps append to it. */
 export function parseLink(url: string): Link {
   const mark = url.indexOf("#");
-  const token = mark < 0 ? "" : url.slice(mark + 1).trim().slice(0, TOKEN_CHARS);
+  const token =
+    mark < 0
+      ? ""
+      : url
+          .slice(mark + 1)
+          .trim()
+          .slice(0, TOKEN_CHARS);
   if (token === "") throw new PageError("link_absent");
   if (token.length < TOKEN_CHARS) throw new PageError("link_mistyped", "too short");
   const value = decodeToken(token);

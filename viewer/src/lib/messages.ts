@@ -13,7 +13,13 @@ export type Request =
   | { readonly type: "token"; readonly token: string }
   | { readonly type: "cancel"; readonly id: number }
   | { readonly type: "hurry"; readonly id: number; readonly urgency: number }
-  | { readonly type: "frame"; readonly id: number; readonly urgency: number; readonly wanted: Wanted; readonly frame: number }
+  | {
+      readonly type: "frame";
+      readonly id: number;
+      readonly urgency: number;
+      readonly wanted: Wanted;
+      readonly frame: number;
+    }
   | { readonly type: "dataset"; readonly id: number; readonly urgency: number; readonly wanted: Wanted }
   | { readonly type: "document"; readonly id: number; readonly urgency: number; readonly wanted: Wanted };
 

@@ -1,9 +1,10 @@
 /** One visit: from a link to an open share whose manifest is followed while it grows. */
-import { codeOf, type ErrorCode, PageError } from "./errors.ts";
+
+import type { Bytes } from "./bytes.ts";
 import { type FactorKind, factorBytes, proof, unwrap } from "./envelope.ts";
+import { codeOf, type ErrorCode, PageError } from "./errors.ts";
 import type { Link } from "./link.ts";
 import { type Manifest, openManifest } from "./manifest.ts";
-import type { Bytes } from "./bytes.ts";
 import * as vault from "./vault.ts";
 
 const POLL_MS = 2_000; // while images arrive

@@ -50,7 +50,10 @@ const notices: Record<Exclude<ErrorCode, "cancelled">, Notice> = {
     title: "This image could not be found",
     next: "Try again in a minute. If it is still missing, tell the imaging department.",
   },
-  too_many_requests: { title: "Please wait a moment", next: "There were many requests at once. Try again in a minute." },
+  too_many_requests: {
+    title: "Please wait a moment",
+    next: "There were many requests at once. Try again in a minute.",
+  },
   unreachable: {
     title: "No connection",
     next: "Your images could not be reached. Check that your phone is online, then try again. Nothing was lost.",
@@ -130,7 +133,8 @@ export const en = {
     otherFiles: "Other files",
     otherFilesLead: "These are not pictures that this page can show. You can save them for your doctor.",
     downloadAll: "Save everything",
-    downloadAllLead: (n: number, size: string) => `${files(n)} in DICOM format, ${size}, for your doctor or another hospital`,
+    downloadAllLead: (n: number, size: string) =>
+      `${files(n)} in DICOM format, ${size}, for your doctor or another hospital`,
     download: "Save",
     downloadPdf: "Save as PDF",
     openPdf: "Open the PDF",

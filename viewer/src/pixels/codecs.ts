@@ -1,5 +1,5 @@
 /** Decoders for compressed frames. Each is loaded when the first frame that wants it comes. */
-import type { Bytes } from "../lib/bytes.ts";
+import { type Bytes, concat } from "../lib/bytes.ts";
 import { PageError } from "../lib/errors.ts";
 import type { Compression } from "../lib/syntax.ts";
 import type { ImagePixels } from "./image.ts";
@@ -119,7 +119,8 @@ async function decodeJpeg(encoded: Bytes, image: ImagePixels, loadWasm: LoadWasm
     checkSize(decoded.columns, decoded.rows, decoded.components, image);
     return { values: decoded.values, planar: false, rgb: false };
   }
-  const { info, bytes } = await decodeWasm("libjpeg-turbo", encoded, loadWasm);
+  const marked = image.photometric === "RGB" ? markRgb(encoded) : encoded;
+  const { info, bytes } = await decodeWasm("libjpeg-turbo", marked, loadWasm);
   checkSize(info.width, info.height, info.componentCount, image);
   return { values: bytes, planar: false, rgb: true };
 }
@@ -136,6 +137,19 @@ async function decodeJpegLossless(encoded: Bytes, image: ImagePixels): Promise<S
   checkSize(decoder.xDim, decoder.yDim, decoder.numComp, image);
   const bits = output.byteLength === image.rows * image.columns * image.samples ? 8 : 16;
   return { values: readWords(new Uint8Array(output), bits, false), planar: false, rgb: false };
+}
+
+/** A JPEG that is RGB by its dataset and has neither JFIF nor Adobe marker would be taken for YCbCr: say it is not. */
+export function markRgb(encoded: Bytes): Bytes {
+  for (let at = 2; at + 4 < encoded.length && encoded[at] === 0xff; ) {
+    const marker = encoded[at + 1]!;
+    if (marker === 0xe0 || marker === 0xee) return encoded;
+    if (marker === 0xda) break;
+    at += 2 + ((encoded[at + 2]! << 8) | encoded[at + 3]!);
+  }
+  // APP14 "Adobe", version 100, no flags, transform 0: none (ITU-T T.872 section 6.5.3).
+  const adobe = [0xff, 0xee, 0, 14, 0x41, 0x64, 0x6f, 0x62, 0x65, 0, 100, 0, 0, 0, 0, 0];
+  return concat(encoded.subarray(0, 2), Uint8Array.from(adobe), encoded.subarray(2));
 }
 
 /** Bits a sample, from the frame header (SOF0, 1, 2). */

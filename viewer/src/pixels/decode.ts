@@ -6,8 +6,8 @@ import { decompress, type LoadWasm } from "./codecs.ts";
 import { encapsulatedFrame, frameBits, nativeFrame } from "./frames.ts";
 import { type ImagePixels, imagePixels, presentation } from "./image.ts";
 import { isGray, toRgba } from "./photometric.ts";
-import { readBits, readWords, type Samples, storedValues, type Values } from "./samples.ts";
 import type { Frame } from "./render.ts";
+import { readBits, readWords, type Samples, storedValues, type Values } from "./samples.ts";
 
 export async function decodeFrame(dataset: Dataset, syntax: string, frame: number, loadWasm: LoadWasm): Promise<Frame> {
   const image = imagePixels(dataset);
@@ -39,8 +39,7 @@ async function readSamples(
     const skip = (frameBits(image) * frame) % 8;
     return { values: readBits(bytes, image.rows * image.columns, skip), planar: false, rgb: false };
   }
-  const wordsSwapped = dataset.element("x7fe00010")?.vr === "OW";
-  const values = readWords(bytes, image.bitsAllocated, dataset.bigEndian, wordsSwapped);
+  const values = readWords(bytes, image.bitsAllocated, dataset.bigEndian);
   return { values, planar: image.planar, rgb: false };
 }
 

@@ -16,7 +16,13 @@ export function nativeFrame(dataset: Dataset, image: ImagePixels, frame: number)
   if (end > dataset.bytes.length || end > element.dataOffset + element.length) {
     throw new PageError("cannot_draw", "pixel data too short");
   }
-  return dataset.bytes.subarray(start, end);
+  const swapped = dataset.bigEndian && image.bitsAllocated === 8 && element.vr === "OW";
+  return swapped ? swapPairs(dataset.bytes, element.dataOffset, start, end) : dataset.bytes.subarray(start, end);
+}
+
+/** 8 bit samples written as big endian 16 bit words (OW) stand in pairs the wrong way round, from the element's start. */
+function swapPairs(bytes: Bytes, base: number, start: number, end: number): Bytes {
+  return Uint8Array.from({ length: end - start }, (_, i) => bytes[base + ((start - base + i) ^ 1)] ?? 0);
 }
 
 export function frameBits(image: ImagePixels): number {

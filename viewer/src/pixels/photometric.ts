@@ -28,9 +28,9 @@ function interleaved(samples: Samples, pixels: number, image: ImagePixels) {
   const [g, b] = planar ? [pixels, pixels * 2] : [1, 2];
   const shift = Math.max(0, image.bitsStored - 8);
   for (let i = 0, from = 0, to = 0; i < pixels; i++, from += step, to += 4) {
-    out[to] = values[from]! >> shift;
-    out[to + 1] = values[from + g]! >> shift;
-    out[to + 2] = values[from + b]! >> shift;
+    out[to] = values[from]! >>> shift;
+    out[to + 1] = values[from + g]! >>> shift;
+    out[to + 2] = values[from + b]! >>> shift;
     out[to + 3] = 255;
   }
   return out;
@@ -132,7 +132,7 @@ function segment(words: Uint16Array, at: number, table: number[], again: (at: nu
   }
   const target = ((words[at + 3] ?? 0) << 16) | (words[at + 2] ?? 0);
   // A segment that points at itself or forward would never end.
-  if (kind !== 2 || (target >> 1) >= at) throw new PageError("cannot_draw", "palette segment");
+  if (kind !== 2 || target >> 1 >= at) throw new PageError("cannot_draw", "palette segment");
   again(target >> 1, length);
   return at + 4;
 }

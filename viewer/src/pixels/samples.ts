@@ -14,8 +14,8 @@ export interface Samples {
 }
 
 /** Words of 8, 16 or 32 bits from bytes, unsigned, in the machine's order (which is little endian everywhere here). */
-export function readWords(bytes: Bytes, bits: number, bigEndian: boolean, wordsSwapped = false): Values {
-  if (bits === 8) return bigEndian && wordsSwapped ? swapPairs(bytes) : bytes;
+export function readWords(bytes: Bytes, bits: number, bigEndian: boolean): Values {
+  if (bits === 8) return bytes;
   const size = bits >> 3;
   const aligned = bytes.byteOffset % size === 0 ? bytes : bytes.slice();
   const count = Math.floor(bytes.length / size);
@@ -26,13 +26,6 @@ export function readWords(bytes: Bytes, bits: number, bigEndian: boolean, wordsS
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   if (bits === 16) return Uint16Array.from({ length: count }, (_, i) => view.getUint16(i * 2));
   return Uint32Array.from({ length: count }, (_, i) => view.getUint32(i * 4));
-}
-
-/** 8 bit samples written as big endian 16 bit words (OW) stand in pairs the wrong way round. */
-function swapPairs(bytes: Bytes): Bytes {
-  const swapped = new Uint8Array(bytes.length);
-  for (let i = 0; i < bytes.length; i++) swapped[i] = bytes[i ^ 1] ?? 0;
-  return swapped;
 }
 
 /** One bit a pixel, least significant first (PS3.5 8.1.1). `skip` bits belong to the frame before. */

@@ -1,8 +1,9 @@
 /** Which window applies: the image's own, one of the modality's presets, or what the person dragged. */
+
+import { texts } from "../lib/texts.ts";
 import type { Window } from "../pixels/image.ts";
 import type { Frame } from "../pixels/render.ts";
 import { fullWindow, type GrayFrame, initialWindow, modalityValue } from "../pixels/window.ts";
-import { texts } from "../lib/texts.ts";
 import { h } from "./dom.ts";
 
 const words = texts.viewer;

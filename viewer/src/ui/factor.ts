@@ -5,6 +5,7 @@ import { moment, monthNames } from "../lib/format.ts";
 import { noticeFor, texts } from "../lib/texts.ts";
 import type { LinkState } from "../lib/vault.ts";
 import { h, icon, show } from "./dom.ts";
+import { readDate } from "./read-date.ts";
 
 const words = texts.factor;
 
@@ -132,17 +133,4 @@ function numberInput(testid: string, digits: number, example: string): HTMLInput
     spellcheck: "false",
     required: true,
   });
-}
-
-/** A date that cannot be is refused here, so that it costs no try. */
-export function readDate(day: string, month: string, year: string, now = Date.now()) {
-  const [d, m, y] = [day, month, year].map((part) => (/^\s*\d+\s*$/.test(part) ? Number(part) : 0)) as [
-    number,
-    number,
-    number,
-  ];
-  const date = new Date(Date.UTC(y, m - 1, d));
-  if (y < 1850 || date.getUTCMonth() !== m - 1 || date.getUTCDate() !== d) return { complaint: words.notADate };
-  if (date.getTime() > now + 86_400_000) return { complaint: words.inFuture };
-  return { value: `${y}${String(m).padStart(2, "0")}${String(d).padStart(2, "0")}` };
 }
