@@ -7,6 +7,7 @@ Command names are those of Epson's ESC/POS reference.
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 from dataclasses import dataclass
 from functools import cache
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 STRIP_BYTES = 8192  # of one GS v 0; cheap printers lose their place in longer ones
 FEED_LINES = 5  # without a cutter: past the tear-off edge
 PROCESS_ID_BYTES = 4
+PICKLE_FOLDER = "ESCPOS_CAPABILITIES_PICKLE_DIR"  # python-escpos's own setting
 
 # DLE EOT n, transmit real-time status: answered at once, even while the printer is busy or offline
 ASK_PRINTER = b"\x10\x04\x01"
@@ -74,7 +76,8 @@ def library() -> ModuleType:
 
     for handler in set(root.handlers) - set(handlers):
         root.removeHandler(handler)
-    shutil.rmtree(escpos.capabilities.pickle_dir, ignore_errors=True)
+    if PICKLE_FOLDER not in os.environ:  # otherwise the folder is the administrator's
+        shutil.rmtree(escpos.capabilities.pickle_dir, ignore_errors=True)
     return cast("ModuleType", escpos)
 
 

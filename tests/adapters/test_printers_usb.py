@@ -45,6 +45,12 @@ def test_a_printer_is_never_reset(bench):
     assert bench.device.resets("SN1") == 0
 
 
+def test_a_transfer_that_ends_short_is_noticed(bench):
+    bench.device.plug("SN1", "GulpingPrinter", [], True)
+    assert bench.host.print(*PRINT) == "unknown"
+    assert len(bench.device.received("SN1")) < len(JOB.data)
+
+
 def test_unplugged_in_mid_slip_is_unknown_and_plugged_in_again_prints(bench):
     bench.device.plug("SN1", "PrinterThatDiesAt", [20_000], True)
     assert bench.host.print(*PRINT) == "unknown"

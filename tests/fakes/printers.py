@@ -57,6 +57,7 @@ class FakePrinter:
         self.jobs: list[Job] = []
         self.received = b""  # all bytes, over all connections
         self.port = 0
+        self.gulp = 1 << 20  # bytes that it takes of one USB transfer
         self.taking = True  # False: the line's flow control holds the sender back
         self._lines: set[asyncio.Transport] = set()
         self._changed = asyncio.Event()
@@ -307,6 +308,14 @@ class JammedPrinter(FakePrinter):
 
     def confirm(self, process_id: bytes) -> bytes:
         return b""
+
+
+class GulpingPrinter(FakePrinter):
+    """Says that a USB transfer is done when it has taken 1,000 bytes of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gulp = 1000
 
 
 class PaperRunsOutPrinter(FakePrinter):

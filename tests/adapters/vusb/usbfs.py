@@ -150,10 +150,11 @@ class PluggedPrinter(UMockdev.IoctlBase):
 
     def _take(self, urb: Urb) -> tuple[int, int]:
         try:
-            answer = self.machine.receive(bytes(urb.buffer.retrieve()))
+            taken = bytes(urb.buffer.retrieve())[: self.machine.gulp]
+            answer = self.machine.receive(taken)
         except PrinterDiedError:
             self.gone = True
             return -errno.ESHUTDOWN, 0
         if answer:
             self._answers.append(answer)
-        return 0, urb.length
+        return 0, len(taken)
