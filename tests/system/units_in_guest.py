@@ -1,0 +1,211 @@
+"""Runs inside the booted root folder: works the units, writes what it saw to /results.json, powers off.
+
+Put there by test_units.py. Standard library only.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+UNITS = Path("/usr/lib/systemd/system")
+OURS = Path("/etc/systemd/system")
+SANDBOX = "/usr/local/lib/units_in_sandbox.py"
+RESULTS: dict[str, object] = {}
+
+
+def ctl(*words: str) -> str:
+    done = subprocess.run(["systemctl", *words], capture_output=True, text=True, check=False)
+    return done.stdout.strip()
+
+
+def shown(unit: str, name: str) -> str:
+    return ctl("show", "-p", name, "--value", unit)
+
+
+def until(wanted: Callable[[], bool], seconds: float) -> bool:
+    end = time.monotonic() + seconds
+    while not wanted():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.2)
+    return True
+
+
+def is_active(unit: str) -> bool:
+    return shown(unit, "ActiveState") == "active"
+
+
+def drop_in(unit: str, text: str) -> None:
+    folder = OURS / f"{unit}.d"
+    folder.mkdir(exist_ok=True)
+    (folder / "test.conf").write_text(text)
+    ctl("daemon-reload")
+
+
+def comes_back(unit: str, number: int, seconds: float) -> dict[str, object]:
+    """Sends a signal to the main process; True where systemd starts another that is ready."""
+    before = shown(unit, "MainPID")
+    started = time.monotonic()
+    os.kill(int(before), number)
+    back = until(lambda: shown(unit, "MainPID") not in ("0", before) and is_active(unit), seconds)
+    journal = subprocess.run(["journalctl", "-u", unit, "-o", "cat"], capture_output=True, text=True, check=False)
+    return {
+        "back": back,
+        "seconds": round(time.monotonic() - started, 1),
+        "restarts": shown(unit, "NRestarts"),
+        "watchdog": "Watchdog timeout" in journal.stdout,
+    }
+
+
+def sandboxed(unit: str) -> str:
+    """A copy of the unit, of which only the program, the folders' names and the watchdog's period differ."""
+    name = f"sandbox-{unit}"
+    lines = []
+    for line in (UNITS / f"{unit}.service").read_text().splitlines():
+        key = line.partition("=")[0]
+        if key == "ExecStart":
+            line = f"ExecStart=/usr/bin/python3 {SANDBOX}"
+        elif key in ("StateDirectory", "RuntimeDirectory"):
+            line = f"{key}={name}"
+        elif key == "WatchdogSec":
+            line = "WatchdogSec=3"
+        elif key == "OnFailure":
+            continue
+        lines.append(line)
+    (OURS / f"{name}.service").write_text("\n".join(lines))
+    ctl("daemon-reload")
+    return name
+
+
+def sandbox(unit: str) -> None:
+    name = sandboxed(unit)
+    ctl("start", name)
+    report = Path("/var/lib", name, "report.json")
+    RESULTS[unit] = json.loads(report.read_text()) if report.exists() else journal(name)
+    RESULTS[f"{unit} ready"] = is_active(name)
+    RESULTS[f"{unit} stopped process"] = comes_back(name, signal.SIGSTOP, 20)
+    RESULTS[f"{unit} killed process"] = comes_back(name, signal.SIGKILL, 20)
+    ctl("stop", name)
+
+
+def journal(unit: str) -> str:
+    words = ["journalctl", "-q", "-u", unit, "-o", "cat", "-n", "40"]
+    return subprocess.run(words, capture_output=True, text=True, check=False).stdout
+
+
+def control() -> None:
+    """The same attempts by root without any sandbox: an attempt that fails here too would prove nothing."""
+    (OURS / "control.service").write_text(
+        "[Service]\nType=notify\nStateDirectory=control\nRuntimeDirectory=control\n"
+        f"ExecStart=/usr/bin/python3 {SANDBOX}\n"
+    )
+    ctl("daemon-reload")
+    ctl("start", "control")
+    RESULTS["control"] = json.loads(Path("/var/lib/control/report.json").read_text())["attempts"]
+    ctl("stop", "control")
+
+
+def sealed_key() -> None:
+    """The spool's key, sealed to this machine, reaches the box as a credential."""
+    store = Path("/etc/credstore.encrypted")
+    store.mkdir(exist_ok=True)
+    words = ["systemd-creds", "encrypt", "--with-key=host", "--name=spool.key", "-", str(store / "spool.key")]
+    subprocess.run(words, input=b"sealed", check=True, capture_output=True)
+    ctl("start", "sandbox-slipway")
+    report = json.loads(Path("/var/lib/sandbox-slipway/report.json").read_text())
+    RESULTS["sealed key"] = report["facts"]["credential"]
+    ctl("stop", "sandbox-slipway")
+    (store / "spool.key").unlink()
+
+
+def back_off() -> None:
+    """A box that fails at each start is tried again after a pause, until somebody stops it."""
+    drop_in("slipway.service", "[Service]\nExecStart=\nExecStart=/bin/false\nRestartSec=100ms\n")
+    drop_in("slipway-retry.service", "[Service]\nExecStart=\n" + retry_line().replace("sleep 60", "sleep 5"))
+    ctl("start", "slipway")
+    waits = until(lambda: is_active("slipway-retry"), 20)
+    after_burst = shown("slipway", "NRestarts")
+    again = until(lambda: not is_active("slipway-retry"), 20) and until(lambda: is_active("slipway-retry"), 20)
+    ctl("stop", "slipway")
+    stays = until(lambda: not is_active("slipway-retry"), 3)
+    time.sleep(7)
+    stays = stays and shown("slipway", "ActiveState") in ("failed", "inactive") and not is_active("slipway-retry")
+    RESULTS["back-off"] = {"waits": waits, "restarts": after_burst, "tries again": again, "a stop stays a stop": stays}
+    for unit in ("slipway.service", "slipway-retry.service"):
+        (OURS / f"{unit}.d/test.conf").unlink()
+    ctl("daemon-reload")
+    ctl("reset-failed")
+
+
+def retry_line() -> str:
+    text = (UNITS / "slipway-retry.service").read_text()
+    return next(line for line in text.splitlines() if line.startswith("ExecStart="))
+
+
+def real_vault() -> None:
+    ctl("start", "slipway-vault")
+    ready = is_active("slipway-vault")
+    RESULTS["real vault ready"] = ready
+    if ready:
+        with urllib.request.urlopen("http://127.0.0.1:8080/healthz", timeout=10) as answer:
+            RESULTS["real vault health"] = answer.status
+        RESULTS["real vault stopped process"] = comes_back("slipway-vault", signal.SIGSTOP, 60)
+        RESULTS["real vault journal"] = journal("slipway-vault")
+        ctl("stop", "slipway-vault")
+        RESULTS["real vault end"] = shown("slipway-vault", "Result")
+    else:
+        RESULTS["real vault journal"] = journal("slipway-vault")
+
+
+def real_box() -> None:
+    ctl("start", "slipway")
+    ready = is_active("slipway")
+    RESULTS["real box ready"] = ready
+    RESULTS["real box listening"] = subprocess.run(["ss", "-Hltn"], capture_output=True, text=True, check=False).stdout
+    RESULTS["real box status"] = subprocess.run(
+        ["/usr/local/bin/slipway", "status"], capture_output=True, text=True, check=False
+    ).returncode
+    if ready:
+        RESULTS["real box stopped process"] = comes_back("slipway", signal.SIGSTOP, 60)
+    RESULTS["real box journal"] = journal("slipway")
+    ctl("stop", "slipway")
+    RESULTS["real box end"] = shown("slipway", "Result")
+
+
+def is_importable(program: str, module: str) -> bool:
+    words = [f"/opt/{program}/bin/python", "-c", f"from {module} import main"]
+    return subprocess.run(words, capture_output=True, check=False).returncode == 0
+
+
+def main() -> None:
+    subprocess.run(["ip", "addr", "add", "10.9.9.9/32", "dev", "lo"], check=False)
+    until(lambda: "slipway" not in ctl("list-jobs"), 60)
+    ctl("stop", "slipway", "slipway-retry")
+    ctl("reset-failed")
+    RESULTS["first port"] = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text().strip()
+    control()
+    sandbox("slipway")
+    sandbox("slipway-vault")
+    sealed_key()
+    back_off()
+    RESULTS["vault importable"] = is_importable("slipway-vault", "vault.cli")
+    if RESULTS["vault importable"]:
+        real_vault()
+    RESULTS["box importable"] = is_importable("slipway", "appliance.cli")
+    if RESULTS["box importable"]:
+        real_box()
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    finally:
+        Path("/results.json").write_text(json.dumps(RESULTS, indent=1))
+        subprocess.run(["systemctl", "poweroff"], check=False)
