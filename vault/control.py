@@ -17,18 +17,25 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
-from vault.errors import BadRequestError, RunningError, VaultError
+from vault.errors import BadRequestError, RunningError, SettingsError, VaultError
 from vault.operations import Facts, Operations
 
 LINE_BYTES = 1 << 20
+WHO = "Run the command as the service's user (sudo -u slipway-vault), or correct [database] url."
 PATIENCE_S = 60  # a sweep of a large vault takes its time
 
 
 @contextmanager
 def lock(database: Path) -> Iterator[None]:
-    """Raises RunningError when another process has the ledger. The kernel lets go of it, however this process ends."""
-    database.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor = os.open(f"{database}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    """Raises RunningError when another process has the ledger, SettingsError when its folder cannot be used.
+
+    The kernel lets go of it, however this process ends.
+    """
+    try:
+        database.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(f"{database}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise SettingsError(f"Cannot write in {database.parent}: {error.strerror}.", hint=WHO) from error
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -93,7 +100,9 @@ async def send(database: Path, order: Facts) -> Facts | None:
     try:
         with _socket_path(database) as short:
             reader, writer = await asyncio.open_unix_connection(short, limit=LINE_BYTES)
-    except (FileNotFoundError, ConnectionRefusedError):
+    except PermissionError as error:
+        raise RunningError(f"May not reach {database.parent}.", hint=WHO) from error
+    except OSError:  # no socket, or a dead process's: nobody serves
         return None
     try:
         writer.write(json.dumps(order).encode() + b"\n")

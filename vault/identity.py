@@ -24,7 +24,10 @@ def load_identity(key_file: Path) -> Ed25519PrivateKey:
     if credential.is_file():
         return _parse(credential)
     if not key_file.exists():
-        _make(key_file)
+        try:
+            _make(key_file)
+        except OSError as error:
+            raise SettingsError(f"Cannot make the key file {key_file}: {error.strerror}.") from error
     if key_file.stat().st_mode & 0o077:
         raise SettingsError("The vault's key file is readable by others.", hint=f"chmod 600 {key_file}")
     return _parse(key_file)

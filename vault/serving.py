@@ -37,9 +37,16 @@ async def stores(settings: Settings) -> AsyncIterator[tuple[Ledger, Objects]]:
         ledger: Ledger = SqliteLedger(settings.database.path)
         try:
             await ledger.migrate()
-            yield ledger, FolderObjects(settings.objects.path)
+            yield ledger, _objects(settings)
         finally:
             await ledger.close()
+
+
+def _objects(settings: Settings) -> Objects:
+    try:
+        return FolderObjects(settings.objects.path)
+    except OSError as error:
+        raise SettingsError(f"Cannot write in {settings.objects.path}: {error.strerror}.") from error
 
 
 async def order(settings: Settings, wanted: Facts) -> Facts:

@@ -250,3 +250,13 @@ async def _box(operator: Operator, url: str) -> Box:
 class WallClock:
     def now(self) -> float:
         return time.time()
+
+
+@pytest.mark.parametrize("where", ["state", "objects"])
+@pytest.mark.parametrize("command", ["serve", "sweep"])
+def test_a_folder_that_cannot_be_used_is_named(operator: Operator, where: str, command: str) -> None:
+    (operator.folder / where).write_text("a file is in the way")
+    done = operator.run(command)
+    assert done.returncode == 2
+    assert f"Cannot write in {operator.folder / where}" in done.stderr
+    assert "Traceback" not in done.stderr
