@@ -260,3 +260,22 @@ def test_a_folder_that_cannot_be_used_is_named(operator: Operator, where: str, c
     assert done.returncode == 2
     assert f"Cannot write in {operator.folder / where}" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+async def test_the_service_says_nothing_about_requests(operator: Operator) -> None:
+    with operator.serving() as (process, url):
+        box = await _box(operator, url)
+        async with box.served.session:
+            link = await (await box.share()).link()
+            for proof in (bytes(32), link.proof, bytes(31)):
+                await link.open(proof)
+            await link.served.ask("GET", "/api/v1/objects/0", headers=await link.token())
+            await link.served.ask("GET", f"/{link.link_id}")
+            host, port = url.removeprefix("http://").split(":")
+            with socket.create_connection((host, int(port))) as garbage:
+                garbage.sendall(f"GET /{link.link_id} NONSENSE\r\n\r\n".encode())
+                assert b"400" in garbage.recv(100)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(5) == 0
+        assert process.stderr is not None
+        assert process.stderr.read() == ""

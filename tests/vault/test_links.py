@@ -143,3 +143,19 @@ async def test_a_link_that_is_not_as_the_wire_says_is_refused(share: Share, chan
 
 async def test_members_that_the_vault_does_not_know_are_ignored(share: Share) -> None:
     assert (await Link(share, {**NEW_LINK(), "colour": "red"}).put()).status == 201
+
+
+async def test_a_try_is_counted_before_the_proof_is_compared_and_in_the_same_transaction(link: Link) -> None:
+    ledger: Any = link.served.vault.ledger
+    steps: list[str] = []
+    await ledger._database.run(lambda session: session._connection.set_trace_callback(steps.append))
+
+    def is_right(_verifier: bytes) -> bool:
+        steps.append("compare")
+        return True
+
+    await ledger.open_link(unb64u(link.link_id), is_right, link.served.clock.now())
+    order = [next(n for n, step in enumerate(steps) if word in step) for word in ("BEGIN", "tries + 1", "compare")]
+    order += [next(n for n, step in enumerate(steps) if word in step) for word in ("tries - 1", "opened = opened + 1")]
+    assert order == sorted(order)
+    assert not [step for step in steps[order[0] : order[-1]] if step == "COMMIT"]
