@@ -35,7 +35,7 @@ export class Cine {
 
   private label(): void {
     const { play, pause } = texts.viewer;
-    this.button.replaceChildren(icon(this.playing ? "pause" : "play"), this.playing ? pause : play);
-    this.button.setAttribute("aria-pressed", String(this.playing));
+    this.button.replaceChildren(icon(this.playing ? "pause" : "play"));
+    this.button.setAttribute("aria-label", this.playing ? pause : play);
   }
 }

@@ -7,7 +7,7 @@ import { fullWindow, type GrayFrame, initialWindow, modalityValue } from "../pix
 import { h } from "./dom.ts";
 
 const words = texts.viewer;
-const DRAG_FOR_RANGE_PX = 500; // a drag this long goes through all of an image's values
+const DRAG_FOR_RANGE_PX = 300; // a drag this long moves the window by twice its width, at most through all values
 
 export class Contrast {
   readonly select = h("select", { "aria-label": words.window, "data-testid": "presets" });
@@ -46,8 +46,8 @@ export class Contrast {
     if (!frame) return;
     const from = this.chosen ?? initialWindow(frame);
     const range = Math.abs(modalityValue(frame.high, frame) - modalityValue(frame.low, frame)) || 1;
-    // Never finer than a 256th of the window for a pixel, so that a wild range stays steerable.
-    const step = Math.min(range, from.width * 8) / DRAG_FOR_RANGE_PX;
+    // In proportion to the window: a narrow one needs a fine hand.
+    const step = Math.min(range, from.width * 2) / DRAG_FOR_RANGE_PX;
     const least = Math.min(1, range / 1000);
     this.chosen = {
       center: from.center + dy * step,

@@ -48,7 +48,7 @@ export function listenToGestures(stage: HTMLElement, target: GestureTarget, pxPe
   function drag(finger: Finger, dx: number, dy: number): void {
     if (finger.right || target.brightnessMode) target.brightness(dx, dy);
     else if (target.panMode) target.zoom(1, 0, 0, dx, dy);
-    else target.scroll(dy / pxPerImage());
+    else target.scroll(-dy / pxPerImage()); // as a page is scrolled: up brings the next
   }
 
   function pinch(id: number, x: number, y: number): void {

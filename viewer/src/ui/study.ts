@@ -55,8 +55,9 @@ export class StudyScreen {
       this.saveAll.element,
       foot,
     );
+    this.bar.hidden = true;
+    this.progress.textContent = texts.loading;
     show(root, this.main);
-    this.trouble("manifest_pending");
   }
 
   update(manifest: Manifest): void {
@@ -75,6 +76,7 @@ export class StudyScreen {
     // Before the first manifest only "on its way" and no connection can be said; a later "pending" is no news.
     if (code === "manifest_pending" && this.manifest) return;
     if (code === undefined && !this.manifest) return;
+    if (code && !this.manifest) this.progress.textContent = "";
     this.trouble_.replaceChildren(...(code ? [this.troubleLine(code)] : []));
   }
 

@@ -30,6 +30,7 @@ export class Viewer {
   private readonly position = h("output", { "data-testid": "position", class: "position" });
   private readonly slider = h("input", { type: "range", min: 1, "data-testid": "slider", "aria-label": words.slider });
   private readonly message = h("div", { class: "stage-message", role: "alert" });
+  private readonly travel = h("div", { class: "travel" });
   private readonly help = h("p", { class: "help small" });
   private readonly brightness = h("button", { "aria-pressed": "false", "data-testid": "brightness", class: "tool" });
   private slots: readonly Slot[] = [];
@@ -45,7 +46,7 @@ export class Viewer {
     private readonly options: ViewerOptions,
   ) {
     this.element = h("section", { class: "viewer", role: "dialog", "aria-modal": "true", "aria-label": options.name });
-    this.stage.element.append(this.message);
+    this.stage.element.append(this.message, this.position);
     this.element.append(this.head(), this.stage.element, this.controls());
     this.listen();
     // The phone's own Back then closes the viewer; it would leave the page, and the slip be scanned again.
@@ -60,6 +61,7 @@ export class Viewer {
     this.slots = slots;
     this.slider.max = String(slots.length);
     this.cine.button.hidden = slots.length < 2;
+    this.sayHelp();
     this.go(at >= 0 ? at : Math.min(this.index, slots.length - 1), at < 0);
   }
 
@@ -99,19 +101,16 @@ export class Viewer {
       const attributes = { class: "tool", "aria-label": label, "data-testid": name, click: () => this.step(by) };
       return h("button", attributes, icon(by < 0 ? "previous" : "next"));
     };
-    const reset = h("button", { class: "tool", "data-testid": "reset", click: () => this.reset() }, words.reset);
-    this.brightness.append(icon("brightness"), words.brightness);
-    const travel = h(
-      "div",
-      { class: "travel" },
-      step("prev-image", words.previous, -1),
-      this.slider,
-      step("next-image", words.next, 1),
+    const reset = h(
+      "button",
+      { class: "tool", "data-testid": "reset", "aria-label": words.reset, click: () => this.reset() },
+      icon("reset"),
     );
+    this.brightness.append(icon("brightness"), words.brightness);
+    this.travel.append(step("prev-image", words.previous, -1), this.slider, step("next-image", words.next, 1));
     const tools = h("div", { class: "tools" }, this.brightness, this.contrast.select, reset, this.cine.button);
     const warning = h("p", { class: "warning small" }, texts.study.notForDiagnosis);
-    this.help.textContent = words.scrollHelp;
-    return h("footer", { class: "viewer-foot" }, this.position, travel, tools, this.help, warning);
+    return h("footer", { class: "viewer-foot" }, this.travel, tools, this.help, warning);
   }
 
   private listen(): void {
@@ -141,7 +140,12 @@ export class Viewer {
   private toggleBrightness(): void {
     this.brightnessMode = !this.brightnessMode;
     this.brightness.setAttribute("aria-pressed", String(this.brightnessMode));
-    this.help.textContent = this.brightnessMode ? words.brightnessHelp : words.scrollHelp;
+    this.sayHelp();
+  }
+
+  private sayHelp(): void {
+    const scroll = this.slots.length > 1 ? words.scrollHelp : words.singleHelp;
+    this.help.textContent = this.brightnessMode ? words.brightnessHelp : scroll;
   }
 
   private onKey(event: KeyboardEvent): void {
@@ -215,7 +219,7 @@ export class Viewer {
     const [n, all] = [this.index + 1, this.slots.length];
     this.position.textContent = words.position(n, all);
     this.slider.value = String(n);
-    this.slider.hidden = all < 2;
+    this.travel.hidden = all < 2;
     this.stage.canvas.setAttribute("aria-label", words.image(n, all, this.options.name));
     this.cine.multiFrame = slot.instance.frames > 1;
   }
