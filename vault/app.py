@@ -38,7 +38,7 @@ class Vault:
     clock: Clock
     identity: Ed25519PrivateKey
     viewer: Path
-    is_https: bool = True
+    public_url: str = ""
     trusted_proxies: tuple[Network, ...] = ()
     requests_per_minute: int = 120
 
@@ -66,6 +66,7 @@ def make_app(vault: Vault) -> web.Application:
         objects=vault.objects,
         clock=vault.clock,
         identity=vault.identity,
+        public_url=vault.public_url,
         spend=spend,
     )
     # Outermost first: a refusal becomes an answer before the answer is signed.
@@ -146,7 +147,7 @@ def _headers(vault: Vault) -> Callable[[web.Request, web.StreamResponse], Awaita
         response.headers.update(pages.HEADERS)
         if request.path.startswith(API_PREFIXES):
             response.headers["Cache-Control"] = "no-store"
-        if vault.is_https:
+        if vault.public_url.startswith("https://"):
             response.headers["Strict-Transport-Security"] = pages.HSTS
 
     return prepare

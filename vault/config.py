@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import ipaddress
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +18,9 @@ import pydantic
 from vault.errors import SettingsError
 
 DEFAULT_FILE = Path("/etc/slipway/vault.toml")
+
+
+_PUBLIC_URL = re.compile(r"https?://[A-Za-z0-9.:/_~%\[\]-]+")
 
 
 class Section(pydantic.BaseModel):
@@ -36,7 +40,7 @@ def _tuple(value: object) -> object:
 
 class Http(Section):
     listen: str = "127.0.0.1:8080"  # HOST:PORT, [IPv6]:PORT; port 0 picks one
-    public_url: str = "http://127.0.0.1:8080"
+    public_url: str = ""  # what the slips say; empty: the address under which a box knows the vault
     viewer: str = ""  # the built page's folder
     trusted_proxies: Annotated[tuple[Network, ...], pydantic.BeforeValidator(_tuple)] = ()
     requests_per_minute: Annotated[int, pydantic.Field(ge=1)] = 120  # from one address, on the patients' side
@@ -50,9 +54,9 @@ class Http(Section):
     @pydantic.field_validator("public_url")
     @classmethod
     def _check_public_url(cls, value: str) -> str:
-        if not value.startswith(("https://", "http://")):
-            raise ValueError("must start with https:// (or http:// for a trial)")
-        return value
+        if value and _PUBLIC_URL.fullmatch(value) is None:
+            raise ValueError("must be https://HOST (http:// for a trial), in ASCII, without ? or #")
+        return value.rstrip("/")
 
     @property
     def address(self) -> tuple[str, int]:
@@ -69,7 +73,7 @@ class DatabaseSettings(Section):
 
     @property
     def path(self) -> Path:
-        return Path(self.url.removeprefix("sqlite://"))
+        return Path("/", self.url.removeprefix("sqlite://").lstrip("/"))
 
 
 class ObjectSettings(Section):
@@ -82,7 +86,7 @@ class ObjectSettings(Section):
 
     @property
     def path(self) -> Path:
-        return Path(self.url.removeprefix("file://"))
+        return Path("/", self.url.removeprefix("file://").lstrip("/"))
 
 
 class DeviceSettings(Section):

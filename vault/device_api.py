@@ -79,6 +79,7 @@ class DeviceApi:
         objects: Objects,
         clock: Clock,
         identity: Ed25519PrivateKey,
+        public_url: str,
         spend: Callable[[web.Request], None],
     ) -> None:
         self._devices = devices
@@ -87,6 +88,7 @@ class DeviceApi:
         self._objects = objects
         self._clock = clock
         self._vault_key = identity.public_key().public_bytes_raw()
+        self._named = {"public_url": public_url} if public_url else {}
         self._spend = spend
 
     def routes(self) -> list[web.RouteDef]:
@@ -193,7 +195,7 @@ class DeviceApi:
         body = bodies.parse(LinkBody, call.body)
         new_link = NewLink(link_id=call.link_id, share_id=call.share_id, **dict(body))
         link, new = await self._links.make_link(call.caller.device_id, new_link, self._clock.now())
-        return answer(self._clock, {"expires_at": link.expires_at}, 201 if new else 200)
+        return answer(self._clock, {"expires_at": link.expires_at, **self._named}, 201 if new else 200)
 
     async def renew_link(self, call: Call) -> web.StreamResponse:
         body = bodies.parse(RenewalBody, call.body)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from vault.core import LINK, Link, LinkEvent, LinkState, ShareEvent, after
 from vault.database import Database, Session
-from vault.errors import AlreadyDifferentError, LinkUnknownError, WrongFactorError
+from vault.errors import LinkUnknownError, WrongFactorError
 from vault.ledger_shares import as_link, check_share
 from vault.ports import NewLink, Opened
 
@@ -23,8 +23,6 @@ class LinkLedger:
                 session.change("add_link", **vars(link), expires_at=int(now) + link.expires_in_s)
                 session.change("touch_share", share_id=link.share_id, now=int(now))
                 return as_link(_row(session, link.link_id)), True
-            if row["share_id"] != link.share_id:
-                raise AlreadyDifferentError
             same = all(row[name] == value for name, value in vars(link).items())
             after(LINK, as_link(row).state(now), LinkEvent.PUT if same else LinkEvent.PUT_OTHER)
             return as_link(row), False

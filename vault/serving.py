@@ -71,7 +71,7 @@ async def serve(settings: Settings) -> None:
             clock=clock,
             identity=load_identity(settings.key_file),
             viewer=pages.folder(settings.http.viewer),
-            is_https=settings.http.public_url.startswith("https://"),
+            public_url=settings.http.public_url,
             trusted_proxies=settings.http.trusted_proxies,
             requests_per_minute=settings.http.requests_per_minute,
         )

@@ -34,6 +34,11 @@ def test_the_documented_settings_are_read(tmp_path: Path) -> None:
     assert settings.key_file == Path("/var/lib/slipway-vault/vault.key")
 
 
+def test_a_fourth_slash_is_the_same_path(tmp_path: Path) -> None:
+    settings = load(tmp_path, '[database]\nurl = "sqlite:////var/ledger.db"\n[objects]\nurl = "file:////var/objects"')
+    assert (str(settings.database.path), str(settings.objects.path)) == ("/var/ledger.db", "/var/objects")
+
+
 def test_an_empty_file_means_the_defaults(tmp_path: Path) -> None:
     assert load(tmp_path, "").http.listen == "127.0.0.1:8080"
 
@@ -60,6 +65,8 @@ def test_an_unknown_key_is_named_with_the_nearest_known_one(tmp_path: Path, text
         ('[http]\nlisten = "8080"', "HOST:PORT"),
         ('[http]\nlisten = "a:99999"', "HOST:PORT"),
         ('[http]\npublic_url = "vault.example.org"', "https://"),
+        ('[http]\npublic_url = "https://vault.example.org/#"', "without ? or #"),
+        ('[http]\npublic_url = "https://väult.example.org"', "ASCII"),
         ('[http]\ntrusted_proxies = ["nonsense"]', "http.trusted_proxies"),
         ("[http]\nrequests_per_minute = 0", "http.requests_per_minute"),
         ('[database]\nurl = "postgresql://user@host/db"', "not in this version"),
@@ -79,6 +86,11 @@ def test_a_wrong_value_is_named(tmp_path: Path, text: str, says: str) -> None:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="There is no settings file"):
         config.load(tmp_path / "none.toml")
+
+
+def test_a_slash_at_the_end_of_the_public_url_makes_no_difference(tmp_path: Path) -> None:
+    settings = load(tmp_path, '[http]\npublic_url = "https://vault.example.org/"')
+    assert settings.http.public_url == "https://vault.example.org"
 
 
 def test_ipv6_and_proxies_are_read(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.vault.conftest import NEW_LINK, Link, Share, b64u, unb64u
+from tests.vault.conftest import NEW_LINK, Link, Running, Share, b64u, unb64u
 
 
 async def test_putting_the_same_link_again_gives_the_same_answer(link: Link) -> None:
@@ -20,6 +20,13 @@ async def test_other_content_for_the_same_link_is_refused(link: Link, change: di
     link.body |= change
     answer = await link.put()
     assert (answer.status, answer.code) == (409, "already_different")
+
+
+async def test_the_box_is_told_what_the_slip_must_say(run_vault: Running) -> None:
+    async with run_vault(public_url="https://vault.example.org") as served:
+        link = Link(await (await served.box()).share(), NEW_LINK())
+        first, again = await link.put(), await link.put()
+    assert first.json["public_url"] == again.json["public_url"] == "https://vault.example.org"
 
 
 async def test_a_link_of_another_share_is_not_taken_over(link: Link) -> None:

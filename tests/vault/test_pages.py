@@ -29,7 +29,7 @@ def viewer(tmp_path: Path) -> Path:
 
 
 async def test_the_page_is_served_with_its_strict_headers(run_vault: Running, viewer: Path) -> None:
-    async with run_vault(viewer=viewer) as served:
+    async with run_vault(viewer=viewer, public_url="https://vault.example.org") as served:
         answer = await served.ask("GET", "/")
     assert (answer.status, answer.body) == (200, INDEX)
     expected = {
@@ -47,7 +47,7 @@ async def test_the_page_is_served_with_its_strict_headers(run_vault: Running, vi
 
 
 async def test_over_plain_http_no_hsts_is_claimed(run_vault: Running, viewer: Path) -> None:
-    async with run_vault(viewer=viewer, is_https=False) as served:
+    async with run_vault(viewer=viewer, public_url="http://vault.example.org") as served:
         assert "Strict-Transport-Security" not in (await served.ask("GET", "/")).headers
 
 
