@@ -40,7 +40,7 @@ bench: setup     ## receivers side by side, in ratios
 	@$(PY) -m tests.bench.receivers
 
 lock:            ## write the lock files anew
-	@.venv/bin/uv pip compile -q --universal --generate-hashes --no-annotate --python-version 3.11 pyproject.toml -o requirements.txt
-	@.venv/bin/uv pip compile -q --universal --generate-hashes --no-annotate --python-version 3.11 --extra dev pyproject.toml -o requirements-dev.txt
+	@.venv/bin/uv pip compile -q --universal --generate-hashes --no-annotate --no-header --python-version 3.11 pyproject.toml -o requirements.txt
+	@.venv/bin/uv pip compile -q --universal --generate-hashes --no-annotate --no-header --python-version 3.11 --extra dev pyproject.toml -o requirements-dev.txt
 
 .PHONY: help setup demo test test-long check bench lock
