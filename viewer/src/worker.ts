@@ -4,22 +4,21 @@ import turboUrl from "@cornerstonejs/codec-libjpeg-turbo-8bit/decodewasm?url";
 import openjpegUrl from "@cornerstonejs/codec-openjpeg/decodewasm?url";
 import openjphUrl from "@cornerstonejs/codec-openjph/wasm?url";
 import { ByteLru } from "./lib/byte-lru.ts";
-import type { Bytes } from "./lib/bytes.ts";
-import { type Dataset, parseDataset } from "./lib/dataset.ts";
+import { type Dataset, openLargeDataset, parseDataset } from "./lib/dataset.ts";
 import { codeOf, PageError } from "./lib/errors.ts";
 import type { Answer, Job, Request, Wanted } from "./lib/messages.ts";
-import { readInstance } from "./lib/source.ts";
+import { type FetchRange, InstanceReader, readInstance } from "./lib/source.ts";
 import { objectRange } from "./lib/vault.ts";
 import type { LoadWasm, WasmName } from "./pixels/codecs.ts";
 import { decodeFrame } from "./pixels/decode.ts";
 import { encapsulatedDocument } from "./pixels/document.ts";
-import { frameMs } from "./pixels/image.ts";
+import { framesCanBeFound } from "./pixels/frames.ts";
+import { frameMs, imagePixels } from "./pixels/image.ts";
 import type { Frame } from "./pixels/render.ts";
 
 const RUNNING_AT_MOST = 4; // enough to hide a phone network's round trips; more only delays what is looked at
+const LARGE_BYTES = 16 << 20; // beyond it a multi-frame instance is read frame by frame
 const DATASETS_AT_MOST = 64 << 20; // bytes: a cine loop is parsed once, not once a frame
-
-const NUMBER_OF_FRAMES = "x00280008";
 
 const WASM_URL: Record<WasmName, string> = {
   charls: charlsUrl,
@@ -83,15 +82,12 @@ async function answer(job: Job): Promise<void> {
 }
 
 async function run(job: Job): Promise<[Answer, Transferable[]]> {
-  if (job.type === "dataset") {
-    const { buffer } = await fetchBytes(job.wanted);
-    return [{ id: job.id, bytes: buffer }, [buffer]];
+  if (job.type === "dataset") return [{ id: job.id, blob: await wholeBlob(job.wanted) }, []];
+  if (job.type === "document") {
+    const whole = await parseDataset(await readInstance(job.wanted, fetchRange), job.wanted.syntax);
+    return [{ id: job.id, blob: new Blob([encapsulatedDocument(whole)]) }, []];
   }
   const dataset = await datasetOf(job.wanted);
-  if (job.type === "document") {
-    const { buffer } = encapsulatedDocument(dataset);
-    return [{ id: job.id, bytes: buffer }, [buffer]];
-  }
   const frame = detached(await decodeFrame(dataset, job.wanted.syntax, job.frame, loadWasm));
   const { buffer } = frame.kind === "gray" ? frame.values : frame.rgba;
   return [{ id: job.id, drawable: { frame, frameMs: frameMs(dataset) } }, [buffer as ArrayBuffer]];
@@ -103,8 +99,22 @@ function detached(frame: Frame): Frame {
   return { ...frame, values: frame.values.slice() };
 }
 
-function fetchBytes(wanted: Wanted): Promise<Bytes> {
-  return readInstance(wanted, (object, offset, length) => objectRange(token, object, offset, length));
+const fetchRange: FetchRange = (object, offset, length) => objectRange(token, object, offset, length);
+
+/** Parts that are blobs themselves can leave memory for the browser's disk: a study may be larger than a phone's memory. */
+async function wholeBlob(wanted: Wanted): Promise<Blob> {
+  const parts: Blob[] = [];
+  for await (const part of new InstanceReader(wanted, fetchRange).parts()) parts.push(new Blob([part]));
+  return new Blob(parts);
+}
+
+async function openDataset(wanted: Wanted): Promise<Dataset> {
+  if (wanted.size > LARGE_BYTES && wanted.frames > 1) {
+    const reader = new InstanceReader(wanted, fetchRange);
+    const large = await openLargeDataset(wanted.size, wanted.syntax, (start, end) => reader.read(start, end));
+    if (large && (await framesCanBeFound(large, imagePixels(large)))) return large;
+  }
+  return parseDataset(await readInstance(wanted, fetchRange), wanted.syntax);
 }
 
 function datasetOf(wanted: Wanted): Promise<Dataset> {
@@ -112,10 +122,9 @@ function datasetOf(wanted: Wanted): Promise<Dataset> {
   if (held) return Promise.resolve(held);
   const under = parsing.get(wanted.uid);
   if (under) return under;
-  const promise = fetchBytes(wanted)
-    .then((bytes) => parseDataset(bytes, wanted.syntax))
+  const promise = openDataset(wanted)
     .then((dataset) => {
-      if ((dataset.decimal(NUMBER_OF_FRAMES) ?? 1) > 1) datasets.put(wanted.uid, dataset, dataset.bytes.length);
+      if (wanted.frames > 1) datasets.put(wanted.uid, dataset, dataset.bytes.length);
       return dataset;
     })
     .finally(() => parsing.delete(wanted.uid));

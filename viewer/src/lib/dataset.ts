@@ -4,17 +4,41 @@ import type { Bytes } from "./bytes.ts";
 import { PageError } from "./errors.ts";
 import { DEFLATED, EXPLICIT_BIG, IMPLICIT_LITTLE } from "./syntax.ts";
 
+const PIXEL_DATA = "x7fe00010";
+const HEAD_BYTES = 1 << 20; // one segment of ciphertext: no more is fetched than must be anyway
+const FIRST_ITEM_BYTES = 8;
 const INFLATED_AT_MOST = 1 << 30; // a small file can inflate a thousandfold; a phone's tab dies before this
 
+/** Reads bytes [start, end) of a dataset that is not in memory. */
+export type ReadRange = (start: number, end: number) => Promise<Bytes>;
+
 export class Dataset {
+  /** All of the dataset; of a large one only what stands before its pixels. */
   readonly bytes: Bytes;
+  /** Of the whole dataset. */
+  readonly size: number;
   readonly bigEndian: boolean;
   private readonly set: dicomParser.DataSet;
+  private readonly readRange: ReadRange | undefined;
 
-  constructor(set: dicomParser.DataSet, bytes: Bytes, bigEndian: boolean) {
+  constructor(
+    set: dicomParser.DataSet,
+    bytes: Bytes,
+    bigEndian: boolean,
+    beyond?: { size: number; readRange: ReadRange },
+  ) {
     this.set = set;
     this.bytes = bytes;
     this.bigEndian = bigEndian;
+    this.size = beyond?.size ?? bytes.length;
+    this.readRange = beyond?.readRange;
+  }
+
+  /** Bytes [start, end), wherever they are. */
+  async range(start: number, end: number): Promise<Bytes> {
+    if (start > end || end > this.size) throw new PageError("cannot_draw", "pixel data too short");
+    if (end <= this.bytes.length || !this.readRange) return this.bytes.subarray(start, end);
+    return this.readRange(start, end);
   }
 
   element(tag: string): dicomParser.Element | undefined {
@@ -74,18 +98,46 @@ export class Dataset {
 
 export async function parseDataset(stored: Bytes, syntax: string): Promise<Dataset> {
   const bytes = syntax === DEFLATED ? await inflate(stored) : stored;
+  const set = parseSet(bytes, syntax);
+  return new Dataset(set, bytes, syntax === EXPLICIT_BIG);
+}
+
+/** A dataset whose pixels stay where they are, for frames that are read one by one.
+ *
+ * Nothing where that cannot be: deflated, or pixel data that do not say where their frames begin.
+ */
+export async function openLargeDataset(
+  size: number,
+  syntax: string,
+  readRange: ReadRange,
+): Promise<Dataset | undefined> {
+  if (syntax === DEFLATED) return undefined;
+  // Functional groups of an enhanced CT are some kB a frame, so the pixels may begin megabytes in.
+  for (let length = HEAD_BYTES; length < size; length *= 4) {
+    const head = await readRange(0, length);
+    const set = parseSet(head, syntax, PIXEL_DATA);
+    const pixels = set.elements[PIXEL_DATA];
+    if (!pixels || pixels.dataOffset + FIRST_ITEM_BYTES > head.length) continue;
+    return new Dataset(set, head, syntax === EXPLICIT_BIG, { size, readRange });
+  }
+  return undefined;
+}
+
+function parseSet(bytes: Bytes, syntax: string, untilTag?: string): dicomParser.DataSet {
   const bigEndian = syntax === EXPLICIT_BIG;
   const order = bigEndian ? dicomParser.bigEndianByteArrayParser : dicomParser.littleEndianByteArrayParser;
   const stream = new dicomParser.ByteStream(order, bytes, 0);
   const set = new dicomParser.DataSet(order, bytes, {});
   try {
-    if (isImplicit(bytes, syntax)) dicomParser.parseDicomDataSetImplicit(set, stream, bytes.length);
-    else dicomParser.parseDicomDataSetExplicit(set, stream, bytes.length);
+    const options = (untilTag ? { untilTag } : {}) as { untilTag: string };
+    if (isImplicit(bytes, syntax)) dicomParser.parseDicomDataSetImplicit(set, stream, bytes.length, options);
+    else dicomParser.parseDicomDataSetExplicit(set, stream, bytes.length, options);
   } catch (error) {
     // What stands before the fault is kept: many real files have a flaw behind their last useful element.
-    if (!set.elements.x00280010) throw new PageError("cannot_draw", String((error as Error)?.message ?? error));
+    if (!untilTag && !set.elements.x00280010)
+      throw new PageError("cannot_draw", String((error as Error)?.message ?? error));
   }
-  return new Dataset(set, bytes, bigEndian);
+  return set;
 }
 
 /** By what stands there, not only by what was said: some writers mix the two up. */

@@ -62,9 +62,9 @@ export class Loader {
     }
   }
 
-  async dataset(instance: Instance, type: "dataset" | "document" = "dataset"): Promise<ArrayBuffer> {
+  async dataset(instance: Instance, type: "dataset" | "document" = "dataset"): Promise<Blob> {
     const { answer } = this.ask((id) => ({ type, id, urgency: URGENCY.saving, wanted: wanted(instance) }));
-    return ((await answer) as { bytes: ArrayBuffer }).bytes;
+    return ((await answer) as { blob: Blob }).blob;
   }
 
   close(): void {
@@ -122,6 +122,6 @@ export function key(instance: Instance, frame: number): string {
 }
 
 function wanted(instance: Instance): Wanted {
-  const { uid, syntax, size, stream, key, pieces } = instance;
-  return { uid, syntax, size, stream, key, pieces };
+  const { uid, syntax, frames, size, stream, key, pieces } = instance;
+  return { uid, syntax, frames, size, stream, key, pieces };
 }

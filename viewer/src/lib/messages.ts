@@ -7,6 +7,7 @@ import type { Location } from "./source.ts";
 export interface Wanted extends Location {
   readonly uid: string;
   readonly syntax: string;
+  readonly frames: number;
 }
 
 export type Request =
@@ -33,5 +34,5 @@ export interface DrawableFrame {
 
 export type Answer =
   | { readonly id: number; readonly drawable: DrawableFrame }
-  | { readonly id: number; readonly bytes: ArrayBuffer }
+  | { readonly id: number; readonly blob: Blob }
   | { readonly id: number; readonly code: ErrorCode };

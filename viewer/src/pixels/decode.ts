@@ -31,10 +31,10 @@ async function readSamples(
   const compression = compressionOf(syntax);
   if (!compression || compression === "video") throw new PageError("cannot_draw", syntax);
   if (compression !== "none") {
-    const encoded = encapsulatedFrame(dataset, image.frames, frame);
+    const encoded = await encapsulatedFrame(dataset, image.frames, frame);
     return decompress(compression, encoded, image, loadWasm);
   }
-  const bytes = nativeFrame(dataset, image, frame);
+  const bytes = await nativeFrame(dataset, image, frame);
   if (image.bitsAllocated === 1) {
     const skip = (frameBits(image) * frame) % 8;
     return { values: readBits(bytes, image.rows * image.columns, skip), planar: false, rgb: false };
