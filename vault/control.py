@@ -46,6 +46,17 @@ def lock(database: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
+def become_owner(folder: Path) -> None:
+    """As root, go on as the user whose folder it is: a file of root's there would stop the service's next start."""
+    if os.geteuid() != 0 or not folder.exists():
+        return
+    owner = folder.stat()
+    if owner.st_uid != 0:
+        os.setgroups([])
+        os.setgid(owner.st_gid)
+        os.setuid(owner.st_uid)
+
+
 @contextmanager
 def _socket_path(database: Path) -> Iterator[str]:
     """Through the folder's descriptor: a socket's path may have 107 bytes, a folder's more."""

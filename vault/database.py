@@ -26,23 +26,27 @@ def _statements(text: str) -> dict[str, str]:
     return {name.strip(): sql.strip() for name, _, sql in (part.partition("\n") for part in parts)}
 
 
+_FILES = resources.files("vault")
+_SCHEMA = _FILES.joinpath("schema.sql").read_text("utf-8")
+_STATEMENTS = _statements(_FILES.joinpath("statements.sql").read_text("utf-8"))
+
+
 class Session:
     """What a piece of work sees of the database: statements by name, inside one transaction."""
 
-    def __init__(self, connection: sqlite3.Connection, statements: dict[str, str]) -> None:
+    def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
-        self._statements = statements
 
     def one(self, name: str, /, **values: object) -> sqlite3.Row | None:
         rows = self.all(name, **values)
         return rows[0] if rows else None
 
     def all(self, name: str, /, **values: object) -> list[sqlite3.Row]:
-        return self._connection.execute(self._statements[name], values).fetchall()
+        return self._connection.execute(_STATEMENTS[name], values).fetchall()
 
     def change(self, name: str, /, **values: object) -> int:
         """Rows changed."""
-        return self._connection.execute(self._statements[name], values).rowcount
+        return self._connection.execute(_STATEMENTS[name], values).rowcount
 
 
 class Database:
@@ -53,7 +57,6 @@ class Database:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ledger")
         self._connection: sqlite3.Connection | None = None
         self._broken = False
-        self._statements = _statements(resources.files("vault").joinpath("statements.sql").read_text("utf-8"))
 
     async def run(self, work: Callable[[Session], T], *, erase: bool = False) -> T:
         """Does `work` in one transaction, on the disk when this returns; an exception from it rolls back.
@@ -97,7 +100,7 @@ class Database:
         connection = self._open()
         connection.execute("BEGIN IMMEDIATE")
         try:
-            outcome = work(Session(connection, self._statements))
+            outcome = work(Session(connection))
             connection.execute("COMMIT")
         except BaseException:
             if connection.in_transaction:
@@ -122,8 +125,7 @@ class Database:
                 hint="Run the newer slipway-vault that made it, or restore the backup from before the update.",
             )
         if version == 0:
-            schema = resources.files("vault").joinpath("schema.sql").read_text("utf-8")
-            connection.executescript(f"BEGIN;{schema};PRAGMA user_version = {SCHEMA_VERSION};COMMIT;")
+            connection.executescript(f"BEGIN;{_SCHEMA};PRAGMA user_version = {SCHEMA_VERSION};COMMIT;")
         return SCHEMA_VERSION
 
     def _close(self) -> None:

@@ -54,6 +54,7 @@ async def order(settings: Settings, wanted: Facts) -> Facts:
     facts = await control.send(settings.database.path, wanted)
     if facts is not None:
         return facts
+    control.become_owner(settings.database.path.parent)
     async with stores(settings) as (ledger, objects):
         return await Operations(ledger, ledger, objects, SystemClock()).perform(wanted)
 

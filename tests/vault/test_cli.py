@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -279,3 +280,20 @@ async def test_the_service_says_nothing_about_requests(operator: Operator) -> No
         assert process.wait(5) == 0
         assert process.stderr is not None
         assert process.stderr.read() == ""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give folders away")
+def test_root_leaves_no_file_that_the_service_could_not_open() -> None:
+    nobody = 65534
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        for part in ("state", "objects"):
+            (folder / part).mkdir()
+            os.chown(folder / part, nobody, nobody)
+        (folder / "vault.toml").write_text(
+            f'[database]\nurl = "sqlite://{folder}/state/ledger.db"\n[objects]\nurl = "file://{folder}/objects"\n'
+        )
+        assert Operator(folder).facts("sweep") == {"links_destroyed": 0, "shares_deleted": 0}
+        assert {path.stat().st_uid for path in (folder / "state").iterdir()} == {nobody}
+        assert {path.stat().st_uid for path in (folder / "objects").iterdir()} == {nobody}
