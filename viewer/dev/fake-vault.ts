@@ -64,6 +64,7 @@ export class FakeVault {
   constructor(private readonly share: FakeShare) {}
 
   async handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    if (request.url === "/api/v1/dev/revoke") for (const link of this.links) link.state = "revoked";
     const path = (request.url ?? "").replace(/^\/api\/v1\//, "");
     const [kind, id, action] = path.split("/");
     if (kind === "links" && id) {

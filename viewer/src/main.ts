@@ -1,4 +1,4 @@
-import { codeOf } from "./lib/errors.ts";
+import { codeOf, PageError } from "./lib/errors.ts";
 import { type Link, parseLink } from "./lib/link.ts";
 import { Loader } from "./lib/loader.ts";
 import { Session, stateCode } from "./lib/session.ts";
@@ -51,7 +51,8 @@ async function open(root: HTMLElement, link: Link, state: vault.LinkState, value
   try {
     follow(root, await Session.open(link, state.factor, value));
   } catch (error) {
-    const code = codeOf(error);
+    // The last try is answered as a wrong one: what matters to the person is that there is none left.
+    const code = error instanceof PageError && error.triesLeft === 0 ? "link_locked" : codeOf(error);
     if (!["link_expired", "link_revoked", "link_locked", "link_unknown"].includes(code)) throw error;
     showMessage(root, code);
   }
@@ -59,6 +60,7 @@ async function open(root: HTMLElement, link: Link, state: vault.LinkState, value
 
 function follow(root: HTMLElement, session: Session): void {
   const loader = new Loader(session.token);
+  loader.refused = () => session.hurry();
   const screen = new StudyScreen(root, loader, session.expiresAt);
   close = () => {
     session.stop();

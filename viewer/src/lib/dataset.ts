@@ -1,12 +1,13 @@
 /** A dataset as decrypted (no preamble, no file meta information), read with dicom-parser. */
 import dicomParser from "dicom-parser";
-import type { Bytes } from "./bytes.ts";
+import { type Bytes, concat } from "./bytes.ts";
 import { PageError } from "./errors.ts";
 import { DEFLATED, EXPLICIT_BIG, IMPLICIT_LITTLE } from "./syntax.ts";
 
 const PIXEL_DATA = "x7fe00010";
 const HEAD_BYTES = 1 << 20; // one segment of ciphertext: no more is fetched than must be anyway
 const FIRST_ITEM_BYTES = 8;
+const TRAILER_AT_MOST = 16;
 const INFLATED_AT_MOST = 1 << 30; // a small file can inflate a thousandfold; a phone's tab dies before this
 
 /** Reads bytes [start, end) of a dataset that is not in memory. */
@@ -146,20 +147,37 @@ function isImplicit(bytes: Bytes, syntax: string): boolean {
   return !/^[A-Z]{2}$/.test(String.fromCharCode(bytes[4]!, bytes[5]!));
 }
 
+/** Real deflated datasets end in up to 9 bytes that are no deflate: padding (PS3.5 A.5), or gzip's check sum. At those
+ * the stream fails, and browsers then drop what it had ready; byte by byte nothing is ready when it does. */
 async function inflate(bytes: Bytes): Promise<Bytes> {
-  const reader = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate-raw")).getReader();
-  const chunks: Uint8Array[] = [];
-  let length = 0;
-  for (let next = await reader.read().catch(endOfDeflate); !next.done; next = await reader.read().catch(endOfDeflate)) {
-    chunks.push(next.value);
-    length += next.value.length;
-    if (length > INFLATED_AT_MOST) throw new PageError("out_of_memory");
+  const stream = new DecompressionStream("deflate-raw");
+  const inflated = collect(stream.readable);
+  inflated.catch(() => {}); // said when it is awaited
+  const writer = stream.writable.getWriter();
+  const end = Math.max(0, bytes.length - TRAILER_AT_MOST);
+  try {
+    await writer.write(bytes.subarray(0, end));
+    for (let at = end; at < bytes.length; at++) await writer.write(bytes.subarray(at, at + 1));
+    await writer.close();
+  } catch {
+    // A dataset cut short shows when its pixels are looked for.
   }
-  return new Uint8Array(await new Blob(chunks as Bytes[]).arrayBuffer());
+  return inflated;
 }
 
-/** The one padding byte that PS3.5 A.5 asks for makes the stream complain after its end: that is no fault. */
-function endOfDeflate(error: unknown): ReadableStreamReadResult<Uint8Array<ArrayBuffer>> {
-  if (error instanceof TypeError) return { done: true, value: undefined };
-  throw error;
+/** What comes out before the stream ends or fails. */
+async function collect(readable: ReadableStream<Uint8Array>): Promise<Bytes> {
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  const reader = readable.getReader();
+  const read = () => reader.read().catch(() => ({ done: true, value: undefined }) as const);
+  for (let next = await read(); !next.done; next = await read()) {
+    chunks.push(next.value);
+    length += next.value.length;
+    if (length > INFLATED_AT_MOST) {
+      await reader.cancel();
+      throw new PageError("out_of_memory");
+    }
+  }
+  return concat(...chunks);
 }

@@ -26,6 +26,8 @@ export class Loader {
   private readonly flights = new Map<string, Flight>();
   private readonly frames = new ByteLru<DrawableFrame>(FRAMES_AT_MOST);
   private lastId = 0;
+  /** The vault takes the token no longer: the link may have been revoked this moment. */
+  refused: () => void = () => {};
 
   constructor(token: string) {
     this.worker.onmessage = ({ data }: MessageEvent<Answer>) => this.settle(data);
@@ -96,8 +98,10 @@ export class Loader {
   private settle(answer: Answer): void {
     const pending = this.pending.get(answer.id);
     this.pending.delete(answer.id);
-    if ("code" in answer) pending?.reject(new PageError(answer.code));
-    else pending?.resolve(answer);
+    if ("code" in answer) {
+      if (answer.code === "token_unknown") this.refused();
+      pending?.reject(new PageError(answer.code));
+    } else pending?.resolve(answer);
   }
 
   private failAll(): void {

@@ -66,6 +66,11 @@ export class Session {
     }
   }
 
+  /** Looks at once, without waiting for the next turn. */
+  hurry(): void {
+    this.wake();
+  }
+
   stop(): void {
     this.stopped = true;
     document.removeEventListener("visibilitychange", this.wakeUp);
@@ -103,9 +108,7 @@ export class Session {
     });
   }
 
-  private readonly wakeUp = (): void => {
-    this.wake();
-  };
+  private readonly wakeUp = (): void => this.wake();
 }
 
 /** A token dies with its link: the link's own state is what the person should hear. */

@@ -53,20 +53,20 @@ export class FileList {
     );
   }
 
+  /** What the person can use comes first; the file for a doctor is always there. */
   private buttons(instance: Instance, kind: Kind, said: HTMLElement): HTMLElement[] {
-    const name = kind === "pdf" ? words.downloadPdf : words.download;
-    const save = button(name, "file-download", said, () => this.save(instance, kind));
+    const dicom = kind === "pdf" ? words.downloadDicom : words.download;
+    const save = button(dicom, "file-download", said, () => this.saveDicom(instance));
     if (kind === "pdf") {
-      const dicom = button("DICOM", "file-dicom", said, () => this.saveDicom(instance));
-      return [save, button(words.openPdf, "file-open", said, () => this.openPdf(instance, said)), dicom];
+      const open = button(words.openPdf, "file-open", said, () => this.openPdf(instance, said));
+      return [open, button(words.downloadPdf, "file-pdf", said, () => this.savePdf(instance)), save];
     }
     if (kind === "video") return [button(words.play, "file-play", said, () => this.play(instance, said)), save];
     return [save];
   }
 
-  private async save(instance: Instance, kind: Kind): Promise<void> {
-    if (kind === "pdf") saveBlob(await documentBlob(this.loader, instance), `${fileName(instance)}.pdf`);
-    else await this.saveDicom(instance);
+  private async savePdf(instance: Instance): Promise<void> {
+    saveBlob(await documentBlob(this.loader, instance), `${fileName(instance)}.pdf`);
   }
 
   private async saveDicom(instance: Instance): Promise<void> {
