@@ -31,6 +31,7 @@ log = logging.getLogger("slipway.printing")
 
 KINDS = json.dumps([Effect.PRINT_SLIP])
 POLL_S = 5.0
+PREDECESSOR_PAUSE_S = 0.2
 REFUSED_PAUSE_S = 3.0  # paper out, cover open: look again soon, staff stand before it
 
 
@@ -124,6 +125,10 @@ class Printing:
         return None if rows is None else await asyncio.to_thread(self._render, *rows)
 
     def _collect(self, tx: Transaction, effect: Row) -> tuple[Row, Row, Row] | None:
+        if any(row["kind"] == Effect.DESTROY_LINK for row in tx.all("effects_of_share", share=effect["share"])):
+            # An older slip of this patient may still work: never two at once.
+            tx.do("effect_failed", id=effect["id"], not_before=self._clock() + PREDECESSOR_PAUSE_S)
+            return None
         slip, link = tx.one("slip", id=effect["slip"]), tx.one("link", id=effect["link"])
         share = tx.one("share", id=effect["share"])
         queued = slip["state"] == SlipState.QUEUED

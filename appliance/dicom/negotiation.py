@@ -5,6 +5,7 @@ Not who may associate: that is the daemon's decision.
 
 from __future__ import annotations
 
+from pydicom.uid import UID
 from pynetdicom import sop_class
 
 from appliance.dicom.pdu import AcceptedContext, AssociateRequest, ProposedContext, Result
@@ -16,8 +17,7 @@ EXPLICIT_BE = "1.2.840.10008.1.2.2"
 DEFLATED_LE = "1.2.840.10008.1.2.1.99"
 
 _DICOM_ROOT = "1.2.840.10008."
-_STORAGE_ROOTS = ("1.2.840.10008.5.1.4.1.1.", "1.2.840.10008.5.1.4.34.")
-_STORAGE = frozenset(str(uid) for uid in sop_class._STORAGE_CLASSES.values())  # noqa: SLF001 - the only complete list
+_STORAGE_ROOTS = ("1.2.840.10008.5.1.4.1.1.", "1.2.840.10008.5.1.4.34.")  # where the standard puts new ones
 _SERVICES = frozenset(str(uid) for uid in sop_class._UNIFIED_PROCEDURE_STEP_CLASSES.values())  # noqa: SLF001
 
 # Uncompressed, worst choice last. Anything else is how the sender holds its pixels: it must not have to decompress.
@@ -28,7 +28,8 @@ def is_storage(uid: str) -> bool:
     """Storage SOP classes of the standard, those it may add later, and every private one."""
     if not uid.startswith(_DICOM_ROOT):
         return True
-    return uid in _STORAGE or (uid.startswith(_STORAGE_ROOTS) and uid not in _SERVICES)
+    named = UID(uid).name.removesuffix(" (Retired)").endswith("Storage")  # palettes and protocols too
+    return named or (uid.startswith(_STORAGE_ROOTS) and uid not in _SERVICES)
 
 
 def choose_transfer_syntax(proposed: tuple[str, ...]) -> str:
