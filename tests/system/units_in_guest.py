@@ -169,9 +169,8 @@ def real_box() -> None:
     ready = is_active("slipway")
     RESULTS["real box ready"] = ready
     RESULTS["real box listening"] = subprocess.run(["ss", "-Hltn"], capture_output=True, text=True, check=False).stdout
-    RESULTS["real box status"] = subprocess.run(
-        ["/usr/local/bin/slipway", "status"], capture_output=True, text=True, check=False
-    ).returncode
+    status = subprocess.run(["/usr/local/bin/slipway", "status"], capture_output=True, text=True, check=False)
+    RESULTS["real box status"] = f"{status.returncode} {status.stdout} {status.stderr}"
     if ready:
         RESULTS["real box stopped process"] = comes_back("slipway", signal.SIGSTOP, 60)
     RESULTS["real box journal"] = journal("slipway")

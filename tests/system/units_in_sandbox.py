@@ -13,6 +13,7 @@ import os
 import resource
 import signal
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -39,7 +40,11 @@ def syscall(name: str, *arguments: object) -> None:
 
 
 def touch(path: str) -> Callable[[], object]:
-    return Path(path).touch
+    def make_and_remove() -> None:
+        Path(path).touch()
+        Path(path).unlink()
+
+    return make_and_remove
 
 
 def bind(port: int) -> None:
@@ -58,6 +63,15 @@ def run_memory() -> None:
     mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
 
 
+def trace_a_child() -> None:
+    # Its own child, which anyone may trace: whatever refuses is the sandbox. (PID 1 would stop, and all with it.)
+    with subprocess.Popen(["/bin/sleep", "60"]) as child:
+        try:
+            syscall("ptrace", PTRACE_ATTACH, child.pid, None, None)
+        finally:
+            child.kill()
+
+
 def credential(name: str) -> str:
     path = Path(os.environ.get("CREDENTIALS_DIRECTORY", "/nowhere"), name)
     return path.read_text() if path.exists() else ""
@@ -74,12 +88,11 @@ def attempts() -> dict[str, str]:
         "write to /etc": tried(touch("/etc/slipway/x")),
         "write to /opt": tried(touch("/opt/x")),
         "write to /var/lib": tried(touch("/var/lib/x")),
-        "write to /proc/sys": tried(lambda: Path("/proc/sys/kernel/hostname").write_text("x")),
+        "write to /proc/sys": tried(lambda: Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").write_text("104")),
         "see PID 1": tried(lambda: Path("/proc/1/stat").read_bytes()),
-        "ptrace": tried(lambda: syscall("ptrace", PTRACE_ATTACH, os.getppid(), None, None)),
+        "ptrace": tried(trace_a_child),
         "become root": tried(lambda: os.setuid(0)),
         "mount": tried(lambda: syscall("mount", b"none", b"/tmp", b"tmpfs", 0, None)),
-        "unshare a user namespace": tried(lambda: syscall("unshare", CLONE_NEWUSER)),
         "make a device node": tried(lambda: os.mknod(f"{state}/null", 0o20666, os.makedev(1, 3))),
         "set-uid file": tried(lambda: os.chmod(state, 0o4700)),  # noqa: PTH101
         "run memory that was written": tried(run_memory),
@@ -90,6 +103,8 @@ def attempts() -> dict[str, str]:
         "listen on port 104": tried(lambda: bind(104)),
         "listen on port 80": tried(lambda: bind(80)),
         "connect elsewhere": tried(connect_elsewhere),
+        # Last: where it succeeds, the process has lost what it could do outside.
+        "unshare a user namespace": tried(lambda: syscall("unshare", CLONE_NEWUSER)),
     }
 
 
