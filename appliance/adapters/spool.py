@@ -20,6 +20,7 @@ from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from appliance.adapters.spool_files import SpoolFiles
 from appliance.errors import FormatError, SpoolBrokenError, SpoolFullError
 from appliance.formats import stream
 from appliance.formats.sealed import Sealer
@@ -30,7 +31,6 @@ from appliance.formats.spool_frame import (
     FrameType,
     Location,
     Receipt,
-    decode_header,
     open_receipt,
     seal_receipt,
 )
@@ -38,8 +38,6 @@ from appliance.formats.spool_frame import (
 FILE_BYTES = 64 << 20  # small enough that a file is soon free, large enough that folder syncs are rare
 QUEUE_BYTES = 16 << 20  # unwritten ciphertext at which senders are made to wait
 RESERVE_BYTES = 512 << 20  # kept free for the journal and for what is already arriving
-SUFFIX = ".spool"
-
 
 Payload = Sequence["bytes | memoryview"]
 
@@ -68,10 +66,12 @@ class _Job:
 class FileSpool:
     """One folder of spool files. All methods but `read` and `scan` belong to the event loop's thread."""
 
-    def __init__(self, folder: Path, sealer: Sealer, *, file_bytes: int = FILE_BYTES) -> None:
-        self._folder = folder
+    def __init__(
+        self, folder: Path, sealer: Sealer, *, file_bytes: int = FILE_BYTES, reserve_bytes: int = RESERVE_BYTES
+    ) -> None:
         self.sealer = sealer
         self._file_bytes = file_bytes
+        self._reserve_bytes = reserve_bytes
         self._broken: SpoolBrokenError | None = None
         self._jobs: deque[_Job] = deque()
         self._wake = threading.Condition()
@@ -81,10 +81,13 @@ class FileSpool:
         self._arriving: weakref.WeakSet[_Writing] = weakref.WeakSet()  # an association that breaks off drops its own
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
-        self.unreadable = 0
+        self._unverified = 0
         self._fd = -1
         self._at = 0
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            self._files = SpoolFiles(folder)
+        except OSError as error:
+            raise SpoolBrokenError(f"the spool's folder {folder} cannot be made: {error.strerror}") from error
         numbers = self.files()
         self.file_number = numbers[-1] + 1 if numbers else 1  # the file being written; never one from before a restart
 
@@ -92,7 +95,10 @@ class FileSpool:
 
     def start(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._open_file()
+        try:
+            self._fd = self._open_file(self.file_number)
+        except OSError as error:
+            raise SpoolBrokenError(f"the spool's disk takes no file: {error.strerror}") from error
         self._thread = threading.Thread(target=self._run, name="spool", daemon=True)
         self._thread.start()
 
@@ -103,7 +109,9 @@ class FileSpool:
             self._wake.notify()
         if self._thread is not None:
             self._thread.join()
-        os.close(self._fd)
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
 
     # -- receiving -------------------------------------------------------------------------------------------------
 
@@ -111,8 +119,8 @@ class FileSpool:
         """Room for one instance. SpoolFullError or SpoolBrokenError when none can be promised."""
         if self._broken is not None:
             raise self._broken
-        free = os.statvfs(self._folder)
-        if free.f_bavail * free.f_frsize < RESERVE_BYTES:
+        free = os.statvfs(self._files.folder)
+        if free.f_bavail * free.f_frsize < self._reserve_bytes:
             raise SpoolFullError("the spool's disk is nearly full")
         incoming = IncomingInstance(self)
         self._arriving.add(incoming.writing)
@@ -139,6 +147,13 @@ class FileSpool:
     # -- the writer thread -----------------------------------------------------------------------------------------
 
     def _run(self) -> None:
+        try:
+            self._write_batches()
+        finally:
+            if not self._stopping and self._broken is None:  # a bug: without this senders would wait for ever
+                self._broken = SpoolBrokenError("the spool's writer ended unexpectedly")
+
+    def _write_batches(self) -> None:
         while True:
             with self._wake:
                 while not self._jobs and not self._stopping:
@@ -152,10 +167,7 @@ class FileSpool:
     def _commit(self, batch: list[_Job]) -> None:
         outcomes = [self._write(job) for job in batch]
         if self._broken is None and any(job.done for job in batch):
-            try:
-                os.fdatasync(self._fd)
-            except OSError as error:
-                self._break(error)
+            self._sync()
         if self._broken is not None:
             outcomes = [outcome or self._broken for outcome in outcomes]
         if self._loop is not None and not self._loop.is_closed():
@@ -166,6 +178,8 @@ class FileSpool:
         if self._broken is None and writing.failure is None:
             try:
                 self._write_frames(job)
+            except SpoolBrokenError as error:
+                writing.failure = error
             except OSError as error:
                 full = error.errno in (errno.ENOSPC, errno.EDQUOT)
                 writing.failure = SpoolFullError("the spool's disk is full") if full else self._break(error)
@@ -183,23 +197,38 @@ class FileSpool:
         length = sum(len(part) for part in payload)
         header = FrameHeader(kind, self.file_number, stream_id, index, length).encode()
         written = os.pwritev(self._fd, [header, *payload], self._at)
-        if written != HEADER_BYTES + length:  # a short write is a full disk: the next one would say ENOSPC
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        while written < HEADER_BYTES + length:  # the next one says what is wrong: ENOSPC, most likely
+            rest = b"".join((header, *payload))[written:]
+            written += os.pwrite(self._fd, rest, self._at + written)
         location = Location(self.file_number, self._at + HEADER_BYTES, length)
         self._at += written
         return location
 
-    def _rotate(self) -> None:
-        os.fdatasync(self._fd)
-        os.close(self._fd)
-        self.file_number += 1
-        self._open_file()
+    def _sync(self) -> None:
+        """Whatever the reason of a failure, ENOSPC too: the kernel may have dropped what it could not write."""
+        try:
+            os.fdatasync(self._fd)
+        except OSError as error:
+            self._break(error)
 
-    def _open_file(self) -> None:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        self._fd = os.open(self._path(self.file_number), flags, 0o600)
-        self._at = 0
-        _sync_folder(self._folder)  # without this the name can vanish although the bytes are safe
+    def _rotate(self) -> None:
+        """Go on in a new file. A disk that is too full for one leaves the old one as it is, for the next try."""
+        self._sync()
+        if self._broken is not None:
+            raise self._broken
+        fd = self._open_file(self.file_number + 1)
+        os.close(self._fd)
+        self._fd, self._at = fd, 0
+        self.file_number += 1
+
+    def _open_file(self, number: int) -> int:
+        fd = self._files.create(number)
+        try:
+            self._files.sync_folder()  # without this the name can vanish although the bytes are safe
+        except OSError as error:
+            os.close(fd)
+            raise self._break(error) from error
+        return fd
 
     def _break(self, error: OSError) -> SpoolBrokenError:
         self._broken = SpoolBrokenError(f"the spool's disk failed: {os.strerror(error.errno or errno.EIO)}")
@@ -218,53 +247,45 @@ class FileSpool:
 
     # -- reading back ----------------------------------------------------------------------------------------------
 
-    def files(self) -> list[int]:
-        return sorted(int(path.stem, 16) for path in self._folder.glob(f"*{SUFFIX}"))
+    @property
+    def unreadable(self) -> int:
+        """What `scan` found damaged so far."""
+        return self._files.unreadable + self._unverified
 
-    def _path(self, file_number: int) -> Path:
-        return self._folder / f"{file_number:016x}{SUFFIX}"
+    def files(self) -> list[int]:
+        return self._files.numbers()
 
     def read(self, location: Location) -> bytes:
-        """One ciphertext segment. FormatError when the file is shorter than it was."""
-        with self._path(location.file_number).open("rb", buffering=0) as file:
-            data = os.pread(file.fileno(), location.length, location.offset)
-        if len(data) != location.length:
-            raise FormatError("a spool file is shorter than what was written to it")
-        return data
+        """One ciphertext segment. FormatError when the disk has lost it, or a part of it."""
+        return self._files.read(location)
 
     def remove(self, file_number: int) -> None:
         """Forget a file that the journal no longer needs. Kept if an instance that is still arriving began in it."""
         begun = [writing.segments[0].file_number for writing in self._arriving if writing.segments]
         if file_number < min([self.file_number, *begun]):
-            self._path(file_number).unlink(missing_ok=True)
+            self._files.remove(file_number)
 
     def scan(self, known: Container[bytes]) -> Iterator[Receipt]:
         """Receipts from before this start whose stream ids are not `known`, each verified segment by segment.
 
-        A file ends at the first header that is not whole: what follows was never acknowledged. Instances whose bytes
-        do not verify are counted in `unreadable`.
+        What follows the last whole frame of a file was never acknowledged. A damaged frame in between costs the
+        instances that it belongs to and no others. Instances whose bytes do not verify are counted in `unreadable`.
         """
         for number in self.files():
             if number != self.file_number:
                 yield from self._scan_file(number, known)
 
     def _scan_file(self, number: int, known: Container[bytes]) -> Iterator[Receipt]:
-        with self._path(number).open("rb", buffering=0) as file:
-            at = 0
-            while (header := decode_header(os.pread(file.fileno(), HEADER_BYTES, at))) is not None:
-                if header.file_number != number:
-                    return
-                at += HEADER_BYTES + header.length
-                if header.type is not FrameType.RECEIPT or header.stream_id in known:
-                    continue
-                payload = os.pread(file.fileno(), header.length, at - header.length)
-                try:
-                    receipt = open_receipt(header.stream_id, payload, self.sealer)
-                    self._verify(receipt)
-                except (FormatError, FileNotFoundError):
-                    self.unreadable += 1  # torn by a power cut before its sync, or the disk lost what it had
-                    continue
-                yield receipt
+        for header, location in self._files.frames(number):
+            if header.type is not FrameType.RECEIPT or header.stream_id in known:
+                continue
+            try:
+                receipt = open_receipt(header.stream_id, self.read(location), self.sealer)
+                self._verify(receipt)
+            except FormatError:
+                self._unverified += 1  # torn by a power cut before its sync, or the disk lost what it had
+                continue
+            yield receipt
 
     def _verify(self, receipt: Receipt) -> None:
         pieces = (self.read(segment) for segment in receipt.segments)
@@ -325,11 +346,3 @@ class IncomingInstance:
         self._room = stream.PLAIN_BYTES
         self._index += 1
         return job
-
-
-def _sync_folder(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

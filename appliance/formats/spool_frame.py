@@ -16,7 +16,7 @@ from appliance.formats.sealed import Sealer
 
 _HEADER = struct.Struct(">4sBxxxQ16sII")
 HEADER_BYTES = _HEADER.size + 4
-_MAGIC = b"SLPf"
+MAGIC = b"SLPf"
 
 
 class FrameType(IntEnum):
@@ -35,13 +35,13 @@ class FrameHeader:
     length: int  # bytes of payload after the header
 
     def encode(self) -> bytes:
-        body = _HEADER.pack(_MAGIC, self.type, self.file_number, self.stream_id, self.index, self.length)
+        body = _HEADER.pack(MAGIC, self.type, self.file_number, self.stream_id, self.index, self.length)
         return body + zlib.crc32(body).to_bytes(4, "big")
 
 
 def decode_header(data: bytes) -> FrameHeader | None:
     """The header in the first HEADER_BYTES of `data`, or None where there is none: the end of what was written."""
-    if len(data) < HEADER_BYTES or not data.startswith(_MAGIC):
+    if len(data) < HEADER_BYTES or not data.startswith(MAGIC):
         return None
     if zlib.crc32(data[: _HEADER.size]) != int.from_bytes(data[_HEADER.size : HEADER_BYTES], "big"):
         return None

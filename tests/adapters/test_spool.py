@@ -1,0 +1,216 @@
+"""What the spool took is there bit for bit, unreadable to others, and in files that come and go."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import stat
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from appliance.adapters.spool import QUEUE_BYTES, FileSpool
+from appliance.errors import FormatError, SpoolBrokenError, SpoolFullError
+from appliance.formats import stream
+from appliance.formats.sealed import Sealer
+from tests.fakes.spool import arrival, finish, read_back, store, store_all
+
+KEY = bytes(range(32))
+CANARY = b"RIVERS^ADA 19700131 canary"
+Start = Callable[..., AbstractAsyncContextManager[FileSpool]]
+
+
+def noise(size: int, seed: int = 1) -> bytes:
+    return random.Random(seed).randbytes(size)
+
+
+@asynccontextmanager
+async def running(folder: Path, **options: int) -> AsyncIterator[FileSpool]:
+    spool = FileSpool(folder, Sealer(KEY), **{"reserve_bytes": 0, **options})
+    spool.start()
+    try:
+        yield spool
+    finally:
+        spool.stop()
+
+
+@pytest.fixture
+async def spool(tmp_path: Path) -> AsyncIterator[FileSpool]:
+    async with running(tmp_path) as spool:
+        yield spool
+
+
+# -- what was written reads back ---------------------------------------------------------------------------------------
+
+FIRST, NEXT = stream.FIRST_PLAIN_BYTES, stream.PLAIN_BYTES
+SIZES = [0, 1, 2, FIRST - 1, FIRST, FIRST + 1, FIRST + NEXT - 1, FIRST + NEXT, FIRST + NEXT + 1, 5 << 20]
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_an_instance_reads_back_bit_for_bit(spool: FileSpool, size: int) -> None:
+    data = noise(size)
+    receipt = await store(spool, data)
+    assert read_back(spool, receipt) == data
+    assert receipt.size == size
+    assert receipt.sealed_bytes == stream.sealed_size(size)
+
+
+@pytest.mark.parametrize("fragment_bytes", [1, 7, 4096, FIRST, 3 << 20])
+async def test_how_it_was_cut_into_fragments_does_not_matter(spool: FileSpool, fragment_bytes: int) -> None:
+    data = noise(FIRST + 3 if fragment_bytes > 100 else 2000)
+    assert read_back(spool, await store(spool, data, fragment_bytes=fragment_bytes)) == data
+
+
+async def test_interleaved_instances_do_not_mix(spool: FileSpool) -> None:
+    wanted = [noise(3_000_000 + n, seed=n) for n in range(6)]
+    incoming = [spool.begin() for _ in wanted]
+    for at in range(0, 3_100_000, 70_000):
+        for one, data in zip(incoming, wanted, strict=True):
+            one.write(memoryview(data[at : at + 70_000]))
+    receipts = await asyncio.gather(*(finish(one) for one in incoming))
+    assert [read_back(spool, receipt) for receipt in receipts] == wanted
+
+
+async def test_the_fingerprint_tells_equal_from_different(spool: FileSpool) -> None:
+    data = noise(FIRST + 500)
+    first, same = await store_all(spool, [data, data])
+    other = await store(spool, data[:-1] + bytes([data[-1] ^ 1]))
+    assert first.fingerprint == same.fingerprint
+    assert first.fingerprint != other.fingerprint
+    assert first.stream_id != same.stream_id
+    assert first.key != same.key
+
+
+async def test_nothing_of_the_plaintext_is_on_the_disk(spool: FileSpool, tmp_path: Path) -> None:
+    incoming = spool.begin()  # this one is never finished
+    incoming.write(memoryview(CANARY * 100_000))
+    await store(spool, CANARY * 1000, arrival("1.2.3.4444.CANARYUID"))
+    raw = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    assert len(raw) > 1_000_000
+    assert CANARY[:10] not in raw
+    assert b"CANARYUID" not in raw
+
+
+async def test_the_files_are_for_their_owner_only(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        async with running(tmp_path / "spool") as spool:
+            await store(spool, b"x")
+            modes = {stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "spool").iterdir()}
+            assert modes == {0o600}
+            assert stat.S_IMODE((tmp_path / "spool").stat().st_mode) == 0o700
+    finally:
+        os.umask(before)
+
+
+async def test_reading_beyond_a_files_end_is_an_error(spool: FileSpool, tmp_path: Path) -> None:
+    receipt = await store(spool, noise(100))
+    (path,) = tmp_path.iterdir()
+    os.truncate(path, receipt.segments[0].offset + 50)
+    with pytest.raises(FormatError, match="shorter"):
+        spool.read(receipt.segments[0])
+
+
+async def test_reading_a_file_that_is_gone_is_an_error(spool: FileSpool, tmp_path: Path) -> None:
+    receipt = await store(spool, noise(100))
+    (path,) = tmp_path.iterdir()
+    path.unlink()
+    with pytest.raises(FormatError, match="cannot be read"):
+        spool.read(receipt.segments[0])
+
+
+# -- files come and go -------------------------------------------------------------------------------------------------
+
+
+async def test_files_are_rotated_and_an_instance_may_span_several(tmp_path: Path) -> None:
+    async with running(tmp_path, file_bytes=1 << 20) as spool:
+        wanted = [noise(3 << 20, seed=n) for n in range(3)]
+        receipts = await store_all(spool, wanted)
+        assert len(spool.files()) > 3
+        assert {segment.file_number for segment in receipts[0].segments} != {receipts[0].segments[0].file_number}
+        assert [read_back(spool, receipt) for receipt in receipts] == wanted
+    assert [len(data) for data in wanted] == [receipt.size for receipt in scan(tmp_path)]
+
+
+async def test_a_restart_never_writes_into_an_old_file(tmp_path: Path) -> None:
+    async with running(tmp_path) as spool:
+        await store(spool, b"first")
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    async with running(tmp_path) as spool:
+        await store(spool, b"second")
+        assert len(spool.files()) == 2
+    assert {name: (tmp_path / name).read_bytes() for name in before} == before
+
+
+async def test_the_file_being_written_is_never_removed(spool: FileSpool) -> None:
+    receipt = await store(spool, b"x")
+    spool.remove(receipt.segments[0].file_number)
+    assert read_back(spool, receipt) == b"x"
+
+
+async def test_a_file_in_which_an_unfinished_instance_began_is_kept(tmp_path: Path) -> None:
+    async with running(tmp_path, file_bytes=100_000) as spool:
+        incoming = spool.begin()
+        data = noise(FIRST + 10)
+        incoming.write(memoryview(data))
+        later = await store_all(spool, [noise(200_000, seed=n) for n in range(3)])
+        first = spool.files()[0]
+        for number in spool.files():
+            spool.remove(number)
+        assert first in spool.files()
+        receipt = await finish(incoming)
+        assert read_back(spool, receipt) == data
+        assert receipt.segments[0].file_number == first < later[-1].segments[0].file_number
+
+
+async def test_the_file_of_an_instance_that_was_given_up_can_be_removed(tmp_path: Path) -> None:
+    async with running(tmp_path, file_bytes=100_000) as spool:
+        incoming = spool.begin()
+        incoming.write(memoryview(noise(FIRST + 10)))
+        await store_all(spool, [noise(200_000, seed=n) for n in range(3)])
+        first = spool.files()[0]
+        del incoming  # the association broke off
+        spool.remove(first)
+        assert first not in spool.files()
+
+
+def scan(folder: Path) -> list[object]:
+    return list(FileSpool(folder, Sealer(KEY)).scan(set()))
+
+
+# -- back pressure -----------------------------------------------------------------------------------------------------
+
+
+async def test_a_disk_that_lags_behind_is_congestion_and_relief_is_told_once(spool: FileSpool) -> None:
+    relieved: list[str] = []
+    incoming = spool.begin()
+    block = memoryview(noise(1 << 20))
+    for _ in range((QUEUE_BYTES >> 20) + 2):  # the loop does not turn in between, so nothing is reported back
+        incoming.write(block)
+    assert spool.congested
+    spool.when_relieved(lambda: relieved.append("now"))
+    receipt = await finish(incoming)
+    assert not spool.congested
+    assert relieved == ["now"]
+    await store(spool, b"x")
+    assert relieved == ["now"]
+    assert receipt.size == ((QUEUE_BYTES >> 20) + 2) << 20
+
+
+# -- no room, no folder ------------------------------------------------------------------------------------------------
+
+
+async def test_a_disk_that_is_nearly_full_is_refused_before_it_is_full(tmp_path: Path) -> None:
+    async with running(tmp_path, reserve_bytes=1 << 60) as spool:
+        with pytest.raises(SpoolFullError):
+            spool.begin()
+        assert not spool.broken
+
+
+def test_a_folder_that_cannot_be_made_is_an_error_with_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(SpoolBrokenError, match="cannot be made"):
+        FileSpool(tmp_path / "file" / "spool", Sealer(KEY))
