@@ -1,4 +1,4 @@
-"""A process that spools instances, for tests that fail its disk: python -m tests.adapters.spool_writer FOLDER COUNT BYTES.
+"""A process that spools instances, for tests that fail its disk: python -m … FOLDER COUNT BYTES.
 
 One line an instance: what became of it. `go on` on standard input lets it write one more.
 """

@@ -1,5 +1,6 @@
 """What the spool took is there bit for bit, unreadable to others, and in files that come and go."""
 
+# ruff: noqa: ASYNC240  (tests may block their loop)
 from __future__ import annotations
 
 import asyncio

@@ -1,5 +1,6 @@
 """The spool on disks that fill up and fail: real ones, and strace where a disk must fail at the right call."""
 
+# ruff: noqa: ASYNC221, PT012  (tests may block their loop)
 from __future__ import annotations
 
 import asyncio
@@ -74,7 +75,7 @@ async def test_a_full_disk_refuses_and_the_spool_goes_on_when_there_is_space(tmp
 
 @needs_root
 async def test_instances_under_way_on_a_full_disk_fail_alone(tmp_path: Path) -> None:
-    """Two interleave; the one that meets the full disk fails, and what the other needs is written once there is room."""
+    """Two interleave; the one that meets the full disk fails, and the other goes on when there is room."""
     with small_disk(tmp_path, "tmpfs", 6) as disk:
         ballast = disk / "ballast"
         async with running(disk / "spool", file_bytes=64 << 20) as spool:

@@ -6,7 +6,7 @@ START = 1_795_000_000.0
 
 
 class FakeClock:
-    """Stands still until `advance`. Wall clock and monotonic clock go together, unless `jump` moves the wall's alone."""
+    """Stands still until `advance`; `jump` moves the wall's clock alone."""
 
     def __init__(self, start: float = START) -> None:
         self._wall = start
