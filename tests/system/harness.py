@@ -88,8 +88,8 @@ class Vault:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def start(self) -> None:
-        """Start, or start again on the same port."""
+    def start(self, clock: str = "") -> None:
+        """Start, or start again on the same port; `clock` as faketime takes it, such as "+8d"."""
         self.folder.mkdir(parents=True, exist_ok=True)
         port = self.port or free_port()
         self.port = port
@@ -104,7 +104,10 @@ url = "sqlite:///{self.folder}/ledger.db"
 url = "file://{self.folder}/objects"
 """
         )
-        self.program = Program([BIN / "slipway-vault", "serve", "--config", self.config], self.folder / "vault.log")
+        command: list[str | Path] = [BIN / "slipway-vault", "serve", "--config", self.config]
+        if clock:
+            command = ["faketime", "-f", clock, *command]
+        self.program = Program(command, self.folder / "vault.log")
         self.program.said(r"listening on http://\S+")
 
     def stop(self) -> None:
