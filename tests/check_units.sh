@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Checks units, sysusers, tmpfiles, sysctl and udev rules without a running systemd and without root. One line a unit.
+# Checks units, sysusers, tmpfiles, sysctl, udev rules and the bill of materials without a running systemd and without root. One line a unit.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -80,5 +80,7 @@ if rules_read --map-root-user --mount > "$work/udev" 2> /dev/null || rules_read 
 else
     echo "udev rules: not checked, as this machine allows no mount namespace" >&2
 fi
+
+python3 hardware/tables.py --check || fail "hardware/: the table and bom.json"
 
 exit "$failed"
