@@ -17,9 +17,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from tests.bench import report
+from tests.bench import disk, report
 from tests.bench.loads import NAMES, load
-from tests.bench.peers import NODELAY, PEERS, NotStartedError, Peer, Running, installed
+from tests.bench.peers import FOLDERS, NODELAY, PEERS, NotStartedError, Peer, Running, installed
 from tests.bench.report import Run
 
 QUICK = {"ct": 100, "mg": 2, "small": 300}
@@ -148,14 +148,16 @@ def parse() -> argparse.Namespace:
 def main() -> int:
     asked = parse()
     names = asked.loads.split(",")
+    # Both from before the first run: what follows would not be the machine's own.
+    conditions = [f"load average before: {os.getloadavg()[0]:.2f}", *disk.floor(FOLDERS)]
     bench = Bench(asked.limit, lambda line: print(line, file=sys.stderr, flush=True))
     run_all(asked, names, bench)
     if asked.json:
-        print(json.dumps({"runs": [asdict(run) for run in bench.runs], "left_out": bench.left_out}))
+        runs = [asdict(run) for run in bench.runs]
+        print(json.dumps({"runs": runs, "left_out": bench.left_out, "conditions": conditions}))
     else:
-        print(
-            report.markdown(bench.runs, bench.left_out) if asked.markdown else report.text(bench.runs, bench.left_out)
-        )
+        show = report.markdown if asked.markdown else report.text
+        print(show(bench.runs, bench.left_out, conditions))
     return 1 if any(run.problem for run in bench.runs) or not bench.runs else 0
 
 

@@ -53,7 +53,9 @@ class Spread:
     def of(cls, values: Sequence[float]) -> Spread:
         return cls(statistics.median(values), min(values), max(values))
 
-    def show(self, digits: int) -> str:
+    def show(self) -> str:
+        """Three digits that mean something, whatever the size."""
+        digits = 0 if self.least >= 100 else 1 if self.least >= 10 else 2 if self.least >= 1 else 3
         return f"{self.median:.{digits}f} ({self.least:.{digits}f}–{self.most:.{digits}f})"
 
 
@@ -73,9 +75,7 @@ def speeds(runs: Sequence[Run]) -> Table:
         cpu = statistics.median(run.cpu_s / run.size * 1e9 for run in good)
         peak = max(run.peak_mb for run in good)
         seconds = Spread.of([run.seconds for run in good])
-        rows.append(
-            [receiver, seconds.show(3), rates.show(0), f"{cpu:.2f}", f"{peak:.0f}", f"{len(good)} of {len(of)}"]
-        )
+        rows.append([receiver, seconds.show(), rates.show(), f"{cpu:.2f}", f"{peak:.0f}", f"{len(good)} of {len(of)}"])
     return rows
 
 
@@ -91,7 +91,7 @@ def ratios(runs: Sequence[Run], goals: Mapping[str, float]) -> Table:
         spread = Spread.of([theirs[number].seconds / ours[number].seconds for number in shared])
         goal = goals.get(receiver)
         verdict = "" if goal is None else "yes" if spread.median >= goal else "no"
-        rows.append([receiver, spread.show(2), "" if goal is None else f"≥ {goal:g}", verdict])
+        rows.append([receiver, spread.show(), "" if goal is None else f"≥ {goal:g}", verdict])
     return rows
 
 
@@ -121,8 +121,8 @@ def sections(runs: Sequence[Run]) -> Iterator[tuple[str, Table]]:
                 yield "", table
 
 
-def text(runs: Sequence[Run], left_out: Mapping[str, str]) -> str:
-    lines = []
+def text(runs: Sequence[Run], left_out: Mapping[str, str], conditions: Sequence[str] = ()) -> str:
+    lines = list(conditions)
     for title, table in sections(runs):
         widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
         lines += ["", title] if title else [""]
@@ -130,9 +130,16 @@ def text(runs: Sequence[Run], left_out: Mapping[str, str]) -> str:
     return "\n".join([*lines, "", *(f"left out: {reason}" for reason in left_out.values())]).strip()
 
 
-def markdown(runs: Sequence[Run], left_out: Mapping[str, str]) -> str:
+def markdown(runs: Sequence[Run], left_out: Mapping[str, str], conditions: Sequence[str] = ()) -> str:
     rounds = 1 + max((run.number for run in runs), default=0)
-    lines = ["# Receivers side by side", "", *INTRODUCTION, "", *machine(), "", f"Rounds: {rounds}.", ""]
+    lines = [
+        "# Receivers side by side",
+        "",
+        *INTRODUCTION,
+        "",
+        *(f"- {fact}" for fact in [*machine(), *conditions, f"rounds: {rounds}"]),
+        "",
+    ]
     for title, table in sections(runs):
         lines += [f"## {title}", ""] if title else []
         header, *rows = ([cell.replace("|", "/") for cell in row] for row in table)
@@ -165,12 +172,12 @@ def machine() -> list[str]:
         "kernel": platform.release(),
         "file system": said(["findmnt", "-no", "FSTYPE", "-T", str(Path(__file__).parent)]),
         "Python": platform.python_version(),
-        "DCMTK": said(["storescp", "--version"]),
-        "Orthanc": said(["Orthanc", "--version"]),
+        "DCMTK": said(["storescp", "--version"]).strip("$ ").removeprefix("dcmtk: storescp "),
+        "Orthanc": said(["Orthanc", "--version"]).removeprefix("Orthanc "),
         **{package: version(package) for package in ("pynetdicom", "pydicom", "cryptography")},
         "slipway": said(["git", "log", "-1", "--format=%h of %cs"]),
     }
-    return [f"- {name}: {fact}" for name, fact in facts.items() if fact]
+    return [f"{name}: {fact}" for name, fact in facts.items() if fact]
 
 
 def processor() -> str:
