@@ -85,13 +85,13 @@ printf 'timeout 0\neditor no\n' | mcopy -i "$esp" - ::/loader/loader.conf
 printf '%s\n' "title Slipway" "linux /slipway/linux" "initrd /slipway/initrd" \
     "options root=PARTLABEL=slipway-root rw console=tty0 console=ttyS0,115200 panic=10 quiet" |
     mcopy -i "$esp" - ::/loader/entries/slipway.conf
-rm -rf "$out/boot"
+rm -rf "${out:?}/boot"
 mv "$root/boot" "$out/boot"   # lies in the EFI system partition already
 mkdir "$root/boot"
 size=$(($(du -sm "$root" | cut -f1) * 5 / 4 + 128))
 truncate -s "${size}M" "$out/root.part"
 mke2fs -q -t ext4 -L slipway-root -d "$root" "$out/root.part"
-rm -rf "$root/boot"
+rm -rf "${root:?}/boot"
 mv "$out/boot" "$root/boot"
 
 truncate -s "$((size + 128 + 2))M" "$out/slipway.img"
