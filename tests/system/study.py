@@ -26,10 +26,11 @@ class Person:
 
 
 def ct_series(folder: Path, images: int, person: Person | None = None, study: int = 1) -> list[Path]:
-    """A real CT image (512 x 512, 14 bits), shifted a little further in each slice so that scrolling shows."""
+    """A real CT of a head (512 x 512), shifted a little further in each slice so that scrolling shows."""
     person = person or Person()
     folder.mkdir(parents=True, exist_ok=True)
-    dataset = pydicom.dcmread(sample("pydicom-data/693_UNCI.dcm").path)
+    dataset = pydicom.dcmread(sample("pydicom/test_files/J2K_pixelrep_mismatch.dcm").path)
+    dataset.decompress()
     pixels = dataset.pixel_array.copy()
     paths = []
     for number in range(1, images + 1):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -62,8 +63,6 @@ def test_an_unknown_sender_is_parked_and_may_send_once_approved(
         assert "Calling AE Title Not Recognized" in refused.stderr
         peers = eventually(lambda: box.ask("peers", "list"), 10, "the sender in the list")
         assert [(p["ae_title"], p["address"], p["state"]) for p in peers] == [("CT9", "127.0.0.1", "parked")]
-            ("CT9", "127.0.0.1", "parked")
-        ]
         assert "slipway peers approve CT9 127.0.0.1" in log_of(box)
         assert "may send now" in box.command("peers", "approve", "CT9").stdout
         storescu(box.port, study, calling="CT9")
@@ -180,14 +179,13 @@ def test_a_revoked_share_is_dead_for_everyone(
     link = printer.job().link
     all_files(link, tmp_path / "before", 3)
     box.command("shares", "revoke", box.ask("shares", "list")[0]["id"], "--yes", "--why", "wrong slip")
-    done = eventually(
-        lambda: next(
-            (d for d in [open_link(link, tmp_path / "x", PERSON.birth_date, check=False)] if d.returncode), None
-        ),
-        20,
-        "the link refused",
-    )
+    done = eventually(lambda: refusal(link, tmp_path / "after"), 20, "the link refused")
     assert "revoked" in done.stderr or "no longer" in done.stderr, done.stderr
+
+
+def refusal(link: str, to: Path) -> subprocess.CompletedProcess[str] | None:
+    done = open_link(link, to, PERSON.birth_date, check=False)
+    return done if done.returncode else None
 
 
 def test_reprinting_gives_a_new_code_and_kills_the_old_one(
