@@ -69,24 +69,36 @@ class RemoteError(SlipwayError):
         self.exit_status = value["exit_status"]
 
 
-async def call(folder: Path, command: str, arguments: dict[str, Any]) -> Any:
+async def call(folder: Path, command: str, arguments: dict[str, Any], *, timeout_s: float = TIMEOUT_S) -> Any:
     """The daemon's answer. NotRunningError when there is no daemon; RemoteError for what it complains of."""
     connector = aiohttp.UnixConnector(str(folder / SOCKET_NAME))
-    timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
+    timeout = aiohttp.ClientTimeout(total=timeout_s)
     try:
         async with (
             aiohttp.ClientSession(connector=connector, timeout=timeout) as session,
             session.post(f"http://box/{command}", json=arguments) as response,
         ):
-            answer = json.loads(await response.read())
+            body = await response.read()
+    except TimeoutError as error:  # before OSError, of which it is one
+        raise SlipwayError("the box's service did not answer in time") from error
     except (aiohttp.ClientConnectorError, OSError) as error:
         if isinstance(getattr(error, "os_error", error), PermissionError):
             raise SlipwayError(
                 "this user may not speak to the box's service", hint="Use sudo, or join the group slipway."
             ) from error
         raise NotRunningError("the box's service is not running") from error
-    except (aiohttp.ClientError, TimeoutError) as error:
+    except aiohttp.ClientError as error:
         raise SlipwayError("the box's service did not answer") from error
-    if "error" in answer:
+    return _result(body)
+
+
+def _result(body: bytes) -> Any:
+    try:
+        answer = json.loads(body)
+    except ValueError:
+        answer = None
+    if isinstance(answer, dict) and "error" in answer:
         raise RemoteError(answer["error"])
+    if not isinstance(answer, dict) or "result" not in answer:  # it failed at the command, or is of another version
+        raise SlipwayError("the box's service could not carry out this command")
     return answer["result"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,16 +43,16 @@ class LinkReader:
     async def factor(self) -> str:
         """Which second factor the link wants. Counts nothing."""
         value = await self._json("GET", f"/links/{self._link}")
-        return str(value["factor"])
+        return _text(value, "factor")
 
     async def open(self, proof: bytes) -> OpenedLink:
         """FactorWrongError (a try is gone) or LinkGoneError."""
         value = await self._json("POST", f"/links/{self._link}/open", {"proof": base64url.encode(proof)})
         return OpenedLink(
-            base64url.decode(value["share_id"], 16),
-            base64url.decode(value["share_key"], 32),
-            base64url.decode(value["envelope"]),
-            str(value["token"]),
+            base64url.decode(_text(value, "share_id"), 16),
+            base64url.decode(_text(value, "share_key"), 32),
+            base64url.decode(_text(value, "envelope")),
+            _text(value, "token"),
         )
 
     async def manifest(self, token: str) -> tuple[int, bytes] | None:
@@ -60,7 +61,10 @@ class LinkReader:
         if status == 404:
             return None
         self._check(status, body)
-        return int(headers.get("Slipway-Generation", "0")), body
+        generation = headers.get("Slipway-Generation", "")
+        if not generation.isascii() or not generation.isdigit():
+            raise _stranger()
+        return int(generation), body
 
     async def object_range(self, token: str, number: int, offset: int, length: int) -> bytes:
         headers = {"Authorization": f"Bearer {token}", "Range": f"bytes={offset}-{offset + length - 1}"}
@@ -73,19 +77,22 @@ class LinkReader:
     async def _json(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         status, _, answer = await self._send(method, path, json.dumps(body).encode() if body is not None else None)
         self._check(status, answer)
-        value: dict[str, Any] = json.loads(answer)
-        return value
+        try:
+            value = json.loads(answer)
+        except ValueError as error:
+            raise _stranger() from error
+        return value if isinstance(value, dict) else {}
 
     async def _send(
         self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
-    ) -> tuple[int, dict[str, str], bytes]:
+    ) -> tuple[int, Mapping[str, str], bytes]:
         assert self._session is not None  # noqa: S101 - used as a context manager
         headers = {"Content-Type": "application/json"} if body is not None else headers or {}
         try:
             async with self._session.request(
                 method, self._base + path, data=body, headers=headers, allow_redirects=False
             ) as response:
-                return response.status, dict(response.headers), await response.read()
+                return response.status, response.headers, await response.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise VaultUnreachableError(
                 f"the vault of this link does not answer ({type(error).__name__})",
@@ -103,6 +110,20 @@ class LinkReader:
         if status in (404, 410, 423, 401):
             raise LinkGoneError(message, hint=hint)
         raise VaultUnreachableError(message, hint=hint)
+
+
+def _text(value: dict[str, Any], name: str) -> str:
+    found = value.get(name)
+    if not isinstance(found, str):
+        raise _stranger()
+    return found
+
+
+def _stranger() -> FormatError:
+    return FormatError(
+        "what answers at the link's address is not a vault",
+        hint="A captive portal or a proxy may answer in its place: open the link in a browser to see.",
+    )
 
 
 def _error(body: bytes) -> dict[str, Any]:

@@ -52,6 +52,11 @@ def load_spool_key(folder: Path, key_file: str) -> bytes:
         return _read_key(Path(credentials) / "spool.key")
     path = folder / "spool.key"
     if not path.exists():
+        if (folder / "journal.db").exists():  # a new key would open nothing of what is here
+            raise SettingsError(
+                f"the spool key {path} is gone, and what is under {folder} was sealed with it",
+                hint="Bring the key back, or name it in [spool] key_file; without it, start with an empty folder.",
+            )
         write_secret(path, os.urandom(KEY_BYTES))
     return _read_key(path)
 
@@ -68,9 +73,9 @@ def _read_key(path: Path) -> bytes:
 
 def write_secret(path: Path, content: bytes) -> None:
     """Write a file that only its owner reads, whole or not at all; it takes its folder's owner when root writes it."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".new")
     try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with contextlib.suppress(FileNotFoundError):
             temporary.unlink()
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

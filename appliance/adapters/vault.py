@@ -7,38 +7,71 @@ from __future__ import annotations
 
 import json
 import os
-import ssl
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from appliance.adapters import tls
 from appliance.errors import NotEnrolledError, SlipwayError, VaultRefusedError, VaultUnreachableError
 from appliance.formats import base64url, wire
 from appliance.formats.identity_file import Enrolment
 from appliance.ports import LinkRegistration, RegisteredLink
 
-CONNECT_TIMEOUT_S = 10.0
-SILENCE_TIMEOUT_S = 60.0  # between two reads or writes: a whole upload may take hours on a slow line
 ANSWER_BYTES = 1 << 20
+TRY_AGAIN = ("clock_skew", "replayed", "digest_wrong")  # refusals of this sending, not of what was sent
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long to wait for a vault; past it, the box tries again later."""
+
+    connect_s: float = 10.0
+    silence_s: float = 60.0  # for the answer, once the request is out
+    slowest_bytes_per_s: float = 16 << 10  # of an upload; the vault itself gives up at twice that
+
+    def of(self, body: bytes) -> aiohttp.ClientTimeout:
+        total = self.connect_s + self.silence_s + len(body) / self.slowest_bytes_per_s
+        return aiohttp.ClientTimeout(total=total, sock_connect=self.connect_s, sock_read=self.silence_s)
 
 
 class HttpVault:
-    """One vault. `enrolment` None: every call raises NotEnrolledError."""
+    """One vault. `enrolment` None: every call raises NotEnrolledError. SettingsError when `ca_file` cannot be used."""
 
-    def __init__(self, enrolment: Enrolment | None, ca_file: str, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        enrolment: Enrolment | None,
+        ca_file: str,
+        clock: Callable[[], float],
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+        patience: Patience | None = None,
+    ) -> None:
         self.enrolment = enrolment
         self.last_error = ""
-        self.clock_offset_s = 0.0  # vault's clock minus ours, as its signed answers say
-        self._ca_file = ca_file
+        self._tls = tls.trust(ca_file)
         self._clock = clock
+        self._monotonic = monotonic
+        self._patience = patience or Patience()
+        self._heard: tuple[float, float] | None = None  # the vault's time in its last signed answer, and ours then
         self._session: aiohttp.ClientSession | None = None
 
-    def now(self) -> float:
-        """Unix seconds by the vault's clock, as far as the box knows it."""
-        return self._clock() + self.clock_offset_s
+    def known_now(self) -> float | None:
+        """Unix seconds by the vault's clock, whatever becomes of the box's own; None before it has answered."""
+        if self._heard is None:
+            return None
+        vault_time, then = self._heard
+        return vault_time + self._monotonic() - then
+
+    @property
+    def clock_offset_s(self) -> float:
+        """The vault's clock minus ours; 0 before it has answered."""
+        now = self.known_now()
+        return 0.0 if now is None else now - self._clock()
 
     async def close(self) -> None:
         if self._session is not None:
@@ -70,71 +103,94 @@ class HttpVault:
             "grace_s": round(link.grace_s),
         }
         answer = await self._call("PUT", _link(link.share_id, link.link_id), json.dumps(body).encode())
-        return RegisteredLink(float(answer["expires_at"]), str(answer.get("public_url", "")))
+        return RegisteredLink(_expiry(answer), str(answer.get("public_url") or self._url))
 
     async def renew_link(self, share_id: bytes, link_id: bytes, expires_in_s: float) -> float:
         body = json.dumps({"expires_in_s": round(expires_in_s)}).encode()
-        return float((await self._call("PATCH", _link(share_id, link_id), body))["expires_at"])
+        return _expiry(await self._call("PATCH", _link(share_id, link_id), body))
 
     async def delete_link(self, share_id: bytes, link_id: bytes) -> None:
         await self._call("DELETE", _link(share_id, link_id))
 
+    @property
+    def _url(self) -> str:
+        if self.enrolment is None:
+            raise NotEnrolledError("this box is not enrolled with a vault")
+        return self.enrolment.url
+
     async def _call(self, method: str, path: str, body: bytes = b"") -> dict[str, Any]:
         """The answer's JSON. A wrong clock is corrected by the vault's signed time, once."""
         try:
-            answer = await self._exchange(method, path, body)
-            if answer.get("error", {}).get("code") == "clock_skew":
-                answer = await self._exchange(method, path, body)
-            error = answer.get("error")
-            if error:
-                raise _refusal(str(error.get("code")), str(error.get("message")))
+            status, answer = await self._exchange(method, path, body)
+            if _error(answer).get("code") == "clock_skew":
+                status, answer = await self._exchange(method, path, body)
+            if status >= 300:
+                raise _refusal(status, _error(answer))
         except SlipwayError as error:
             self.last_error = error.summary
             raise
         self.last_error = ""
         return answer
 
-    async def _exchange(self, method: str, path: str, body: bytes) -> dict[str, Any]:
-        enrolment = self.enrolment
-        if enrolment is None:
-            raise NotEnrolledError("this box is not enrolled with a vault")
+    async def _exchange(self, method: str, path: str, body: bytes) -> tuple[int, dict[str, Any]]:
+        url, enrolment = self._url, self.enrolment
+        assert enrolment is not None  # noqa: S101 - _url has checked
+        now = self.known_now()
         signed = wire.sign_request(
             method,
             path,
             body,
             key=enrolment.key,
             device_id=enrolment.device_id,
-            created=int(self.now()),
+            created=int(self._clock() if now is None else now),
             nonce=base64url.encode(os.urandom(16)),
         )
-        status, headers, answer = await self._send(method, enrolment.url + path, body, signed.headers)
+        status, headers, answer = await self.send(method, url + path, body, signed.headers)
         wire.check_answer(status, headers, answer, request_signature=signed.signature, vault_key=enrolment.vault_key)
         value = _json(answer)
         if isinstance(value.get("now"), int | float):
-            self.clock_offset_s = float(value["now"]) - self._clock()
-        return value
+            self._heard = float(value["now"]), self._monotonic()
+        return status, value
 
-    async def _send(
+    async def send(
         self, method: str, url: str, body: bytes, headers: dict[str, str]
-    ) -> tuple[int, dict[str, str], bytes]:
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        """One request as it is. VaultUnreachableError names who answers in the vault's place, where that shows."""
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S, sock_read=SILENCE_TIMEOUT_S),
                 auto_decompress=False,
                 trust_env=True,  # a hospital's proxy comes by the environment of the service
             )
         headers = {**headers, "Content-Type": "application/octet-stream", "User-Agent": "slipway"}
+        parts = urlsplit(url)
         try:
             async with self._session.request(
-                method, url, data=body, headers=headers, ssl=_tls(self._ca_file), allow_redirects=False
+                method,
+                url,
+                data=body,
+                headers=headers,
+                ssl=self._tls,
+                allow_redirects=False,
+                timeout=self._patience.of(body),
             ) as response:
-                answer = await response.content.read(ANSWER_BYTES)
-                return response.status, dict(response.headers), answer
+                return response.status, response.headers, await _read(response)
         except aiohttp.ClientConnectorCertificateError as error:
-            raise _intercepted(error) from error
+            issuer = await tls.issuer_at(parts.hostname or "", parts.port or 443, self._patience.connect_s)
+            raise _intercepted(error, issuer) from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            host = urlsplit(url).netloc
-            raise VaultUnreachableError(f"the vault at {host} does not answer ({type(error).__name__})") from error
+            raise VaultUnreachableError(
+                f"the vault at {parts.netloc} does not answer ({type(error).__name__})"
+            ) from error
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    """The body to its end; one that has none is not the vault's."""
+    body = bytearray()
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) > ANSWER_BYTES:
+            raise wire.AnswerNotGenuineError("an answer came that is longer than the vault's ever are")
+    return bytes(body)
 
 
 async def enrol(url: str, code: str, ca_file: str, clock: Callable[[], float]) -> Enrolment:
@@ -145,7 +201,7 @@ async def enrol(url: str, code: str, ca_file: str, clock: Callable[[], float]) -
     body = json.dumps(enrolment_code.request(public_key)).encode()
     vault = HttpVault(None, ca_file, clock)
     try:
-        status, _, answer = await vault._send("POST", f"{url}/device/v1/enrolments", body, {})  # noqa: SLF001
+        status, _, answer = await vault.send("POST", f"{url}/device/v1/enrolments", body, {})
     finally:
         await vault.close()
     if status == 403:
@@ -164,24 +220,35 @@ def _json(body: bytes) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _refusal(code: str, message: str) -> SlipwayError:
-    if code in ("clock_skew", "replayed", "too_many_requests", "unavailable"):
+def _error(answer: dict[str, Any]) -> dict[str, Any]:
+    error = answer.get("error")
+    return error if isinstance(error, dict) else {}
+
+
+def _expiry(answer: dict[str, Any]) -> float:
+    try:
+        return float(answer["expires_at"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise VaultRefusedError("the vault's answer does not say until when the link is good") from error
+
+
+def _refusal(status: int, error: dict[str, Any]) -> SlipwayError:
+    code, message = str(error.get("code", "")), str(error.get("message", f"status {status}"))
+    if status in (408, 429) or status >= 500 or code in TRY_AGAIN:
         return VaultUnreachableError(f"the vault asks to try again: {message}")
     refused = VaultRefusedError(f"the vault refused: {message}")
-    refused.code = code
+    refused.code = code or refused.code
     return refused
 
 
-def _intercepted(error: aiohttp.ClientConnectorCertificateError) -> VaultUnreachableError:
+def _intercepted(error: aiohttp.ClientConnectorCertificateError, issuer: str) -> VaultUnreachableError:
     """Name what stands in between: the technician can then ask the right people."""
+    reason = getattr(error.certificate_error, "verify_message", "") or str(error.certificate_error)
+    shown = f"; the certificate shown was issued by {issuer}" if issuer else ""
     return VaultUnreachableError(
-        f"the connection to the vault is not trusted ({error.certificate_error})",
+        f"the connection to the vault is not trusted: {reason}{shown}",
         hint="If this hospital inspects TLS, put its own CA into [vault] ca_file. Requests stay signed and sealed.",
     )
-
-
-def _tls(ca_file: str) -> ssl.SSLContext | bool:
-    return ssl.create_default_context(cafile=ca_file) if ca_file else True
 
 
 def _share(share_id: bytes) -> str:

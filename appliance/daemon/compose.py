@@ -114,7 +114,7 @@ def compose(settings: Settings) -> Box:
         relaying=Relaying(journal, spool, vault, manifesting, bell, clock.monotonic),
         linking=Linking(journal, vault, transitions, sealer, bell, clock.now),
         printing=printing,
-        sweeping=Sweeping(journal, spool, receiving, placing, transitions, quiet_s, bell, clock.now, vault.now),
+        sweeping=Sweeping(journal, spool, receiving, placing, transitions, quiet_s, bell, clock.now, vault.known_now),
         listening=listening,
     )
 
