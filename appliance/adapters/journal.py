@@ -7,6 +7,7 @@ therefore ask the daemon and never open this file beside it.
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +19,8 @@ from appliance.errors import SlipwayError
 from appliance.ports import Row, Value
 
 T = TypeVar("T")
-BUSY_TIMEOUT_S = 5.0
+BUSY_TIMEOUT_S = 5.0  # a box that is restarted may still be closing the journal
+FORGETTING = "forget_"  # statements named so take secrets away: not one byte of them may stay
 
 
 class JournalError(SlipwayError):
@@ -38,9 +40,11 @@ class SqliteTransaction:
     def __init__(self, connection: sqlite3.Connection, statements: dict[str, str]) -> None:
         self._connection = connection
         self._statements = statements
+        self.has_forgotten = False
 
     def do(self, name: str, **values: Value) -> None:
         self._connection.execute(self._statements[name], values)
+        self.has_forgotten = self.has_forgotten or name.startswith(FORGETTING)
 
     def all(self, name: str, **values: Value) -> list[Row]:
         return list(map(dict, self._connection.execute(self._statements[name], values).fetchall()))
@@ -57,8 +61,9 @@ class SqliteTransaction:
 
 
 class SqliteJournal:
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> None:
         self._path = path
+        self._busy_timeout_s = busy_timeout_s
         self._statements = _read_statements()
         self._executor = ThreadPoolExecutor(1, "journal")
         self._connection: sqlite3.Connection | None = None
@@ -69,19 +74,28 @@ class SqliteJournal:
     def _open(self) -> None:
         try:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            connection = sqlite3.connect(
-                self._path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=True
-            )
-            connection.row_factory = sqlite3.Row
-            # EXCLUSIVE keeps every other connection out, and WAL without shared memory with it.
-            for pragma in ("locking_mode=EXCLUSIVE", "journal_mode=WAL", "synchronous=FULL", "secure_delete=ON"):
-                connection.execute(f"PRAGMA {pragma}")
-            connection.execute("PRAGMA foreign_keys=ON")
-            connection.executescript(self._statements["schema"])
+            # Before SQLite does it: the write-ahead log takes over the mode that the journal is created with.
+            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
             self._path.chmod(0o600)
+            connection = sqlite3.connect(
+                self._path, timeout=self._busy_timeout_s, isolation_level=None, check_same_thread=True
+            )
         except (sqlite3.Error, OSError) as error:
             raise JournalError(f"the journal cannot be opened: {error}") from error
+        try:
+            self._prepare(connection)
+        except sqlite3.Error as error:
+            connection.close()
+            raise JournalError(f"the journal cannot be opened: {error}") from error
         self._connection = connection
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        connection.row_factory = sqlite3.Row
+        # EXCLUSIVE keeps every other connection out, and WAL without shared memory with it.
+        for pragma in ("locking_mode=EXCLUSIVE", "journal_mode=WAL", "synchronous=FULL", "secure_delete=ON"):
+            connection.execute(f"PRAGMA {pragma}")
+        connection.execute("PRAGMA foreign_keys=ON")
+        connection.executescript(self._statements["schema"])
 
     async def run(self, work: Callable[[SqliteTransaction], T]) -> T:
         """Run `work` in the journal's thread, in one transaction that is on the disk when this returns."""
@@ -91,14 +105,18 @@ class SqliteJournal:
         connection = self._connection
         if connection is None:
             raise JournalError("the journal is not open")
+        transaction = SqliteTransaction(connection, self._statements)
         try:
             connection.execute("BEGIN IMMEDIATE")
             try:
-                result = work(SqliteTransaction(connection, self._statements))
+                result = work(transaction)
             except BaseException:
                 connection.execute("ROLLBACK")
                 raise
             connection.execute("COMMIT")
+            if transaction.has_forgotten:
+                # secure_delete wipes the pages, but the log keeps their earlier images until it is emptied.
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         except sqlite3.Error as error:
             raise JournalError(f"the journal cannot be written: {error}") from error
         return result

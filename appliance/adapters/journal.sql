@@ -17,8 +17,9 @@ CREATE TABLE IF NOT EXISTS share (
     grown_at REAL NOT NULL,
     visit_ends_at REAL NOT NULL,
     at_vault INTEGER NOT NULL DEFAULT 0,
-    generation INTEGER NOT NULL DEFAULT 0,   -- of the newest manifest that the vault has
-    dirty INTEGER NOT NULL DEFAULT 0         -- a newer manifest is owed
+    generation INTEGER NOT NULL DEFAULT 0,   -- of the newest manifest that was made; each try has its own
+    dirty INTEGER NOT NULL DEFAULT 0,        -- a newer manifest is owed
+    dropped INTEGER NOT NULL DEFAULT 0       -- instances whose rows are gone, as everything of them is delivered
 ) STRICT;
 CREATE INDEX IF NOT EXISTS share_by_patient ON share (patient_key) WHERE state IN ('open', 'held');
 
@@ -32,6 +33,7 @@ CREATE TABLE IF NOT EXISTS study (
     UNIQUE (share, study_key)
 ) STRICT;
 CREATE INDEX IF NOT EXISTS study_by_key ON study (study_key);
+CREATE INDEX IF NOT EXISTS study_arriving ON study (share) WHERE state = 'arriving';
 
 CREATE TABLE IF NOT EXISTS instance (
     id INTEGER PRIMARY KEY,
@@ -149,15 +151,14 @@ SELECT * FROM share WHERE id = :id;
 SELECT * FROM share WHERE lower(hex(share_id)) LIKE :prefix || '%' ORDER BY id LIMIT 2;
 
 -- name: shares
-SELECT share.*, (SELECT count(*) FROM instance WHERE instance.share = share.id AND duplicate = 0) AS instances,
-       (SELECT count(*) FROM instance WHERE instance.share = share.id AND duplicate = 0 AND relayed = 1) AS relayed
+SELECT share.*,
+       dropped + (SELECT count(*) FROM instance WHERE instance.share = share.id AND duplicate = 0) AS instances,
+       dropped + (SELECT count(*) FROM instance WHERE instance.share = share.id AND duplicate = 0 AND relayed = 1)
+       AS relayed
 FROM share ORDER BY id DESC LIMIT :limit;
 
 -- name: set_share_state
 UPDATE share SET state = :state WHERE id = :id;
-
--- name: set_share_held_because
-UPDATE share SET held_because = :held_because WHERE id = :id;
 
 -- name: share_grown
 UPDATE share SET grown_at = :now, dirty = 1 WHERE id = :id;
@@ -168,8 +169,11 @@ UPDATE share SET dirty = 1 WHERE id = :id;
 -- name: share_at_vault
 UPDATE share SET at_vault = 1 WHERE id = :id;
 
--- name: manifest_stored
-UPDATE share SET generation = :generation, dirty = CASE WHEN :clean THEN 0 ELSE dirty END WHERE id = :id;
+-- name: next_generation
+UPDATE share SET generation = generation + 1 WHERE id = :id RETURNING generation;
+
+-- name: share_clean
+UPDATE share SET dirty = 0 WHERE id = :id;
 
 -- name: forget_share_keys
 UPDATE share SET sealed = NULL WHERE id = :id;
@@ -196,6 +200,13 @@ WHERE study.state = 'arriving' AND share.state IN ('open', 'held');
 -- name: set_study_state
 UPDATE study SET state = :state, source = :source WHERE id = :id;
 
+-- name: clock_went_back_for_studies
+UPDATE study SET grown_at = :now WHERE state = 'arriving' AND grown_at > :now;
+
+-- name: clock_went_back_for_shares
+UPDATE share SET visit_ends_at = :now + (visit_ends_at - opened_at), opened_at = :now
+WHERE state IN ('open', 'held') AND opened_at > :now;
+
 -- name: study_grown
 UPDATE study SET grown_at = :now WHERE id = :id;
 
@@ -213,15 +224,17 @@ RETURNING id;
 SELECT * FROM instance WHERE share = :share AND duplicate = 0 ORDER BY id;
 
 -- name: count_instances
-SELECT count(*) AS received, coalesce(sum(relayed), 0) AS relayed FROM instance WHERE share = :share AND duplicate = 0;
+SELECT dropped + (SELECT count(*) FROM instance WHERE share = :share AND duplicate = 0) AS received,
+       dropped + (SELECT count(*) FROM instance WHERE share = :share AND duplicate = 0 AND relayed = 1) AS relayed
+FROM share WHERE id = :share;
 
 -- name: instance
 SELECT * FROM instance WHERE id = :id;
 
 -- name: shares_to_relay
-SELECT * FROM share WHERE state = 'open'
+SELECT id, share_id, at_vault, grown_at FROM share WHERE state = 'open'
   AND (dirty = 1 OR EXISTS (SELECT 1 FROM instance WHERE instance.share = share.id AND relayed = 0))
-ORDER BY grown_at LIMIT 50;
+ORDER BY grown_at DESC;
 
 -- name: unpacked_instances
 SELECT id, segments, packed FROM instance
@@ -263,8 +276,18 @@ SELECT (SELECT count(*) FROM object JOIN share ON share.id = object.share WHERE 
 -- name: live_files
 SELECT DISTINCT first_file, last_file FROM instance WHERE relayed = 0;
 
--- name: forget_instances_of_file
-DELETE FROM instance WHERE last_file = :file AND duplicate = 1;
+-- name: count_dropped
+UPDATE share SET dropped = dropped + (
+    SELECT count(*) FROM instance WHERE instance.share = share.id AND duplicate = 0 AND last_file < :oldest_file)
+WHERE state IN ('closed', 'revoked')
+  AND EXISTS (SELECT 1 FROM instance WHERE instance.share = share.id AND last_file < :oldest_file);
+
+-- name: drop_delivered_objects
+DELETE FROM object WHERE share IN (SELECT id FROM share WHERE state IN ('closed', 'revoked'));
+
+-- name: drop_delivered_instances
+DELETE FROM instance WHERE last_file < :oldest_file
+  AND (duplicate = 1 OR share IN (SELECT id FROM share WHERE state IN ('closed', 'revoked')));
 
 -- name: add_link
 INSERT INTO link (link_id, share, state, factor, sealed, pin, expires_in_s, grace_s, minted_at)
@@ -293,7 +316,8 @@ UPDATE link SET expires_at = :expires_at WHERE id = :id;
 UPDATE link SET sealed = NULL WHERE id = :id;
 
 -- name: links_with_expiry
-SELECT * FROM link WHERE state IN ('active', 'expired') AND expires_at IS NOT NULL;
+SELECT * FROM link WHERE state IN ('active', 'expired') AND expires_at IS NOT NULL
+  AND NOT EXISTS (SELECT 1 FROM effect WHERE effect.link = link.id AND effect.kind = 'renew-link');
 
 -- name: add_slip
 INSERT INTO slip (number, link, share, state, copy, why, queued_at)
@@ -335,7 +359,9 @@ UPDATE slip SET printed_at = :now WHERE id = :id;
 INSERT INTO effect (kind, share, link, slip) VALUES (:kind, :share, :link, :slip);
 
 -- name: due_effects
-SELECT * FROM effect WHERE kind IN (SELECT value FROM json_each(:kinds)) AND not_before <= :now ORDER BY id LIMIT :limit;
+SELECT * FROM effect WHERE kind IN (SELECT value FROM json_each(:kinds))
+  AND (not_before <= :now OR not_before > :now + 600)  -- nothing waits so long: the clock was wrong when it was put off
+ORDER BY id LIMIT :limit;
 
 -- name: effect_done
 DELETE FROM effect WHERE id = :id;
@@ -347,7 +373,10 @@ UPDATE effect SET failures = failures + 1, not_before = :not_before WHERE id = :
 SELECT * FROM effect WHERE share = :share;
 
 -- name: retry_effects_now
-UPDATE effect SET not_before = 0 WHERE kind IN (SELECT value FROM json_each(:kinds));
+UPDATE effect SET not_before = 0;
+
+-- name: put_off_slip
+UPDATE effect SET not_before = :not_before WHERE kind = 'print-slip' AND slip = :slip;
 
 -- name: settled_shares
 SELECT share.* FROM share
@@ -368,7 +397,8 @@ SELECT at, what FROM event WHERE share = :share ORDER BY id;
 
 -- name: see_peer
 INSERT INTO peer (ae_title, address, state, first_seen, last_seen) VALUES (:ae_title, :address, :state, :now, :now)
-ON CONFLICT (ae_title, address) DO UPDATE SET last_seen = excluded.last_seen, attempts = attempts + 1;
+ON CONFLICT (ae_title, address) DO UPDATE SET last_seen = excluded.last_seen, attempts = attempts + 1,
+    state = CASE WHEN state = 'approved' THEN state ELSE excluded.state END;
 
 -- name: peers
 SELECT * FROM peer ORDER BY state DESC, last_seen DESC;
@@ -376,6 +406,10 @@ SELECT * FROM peer ORDER BY state DESC, last_seen DESC;
 -- name: approve_peer
 UPDATE peer SET state = 'approved' WHERE ae_title = :ae_title AND (:address = '' OR address = :address)
 RETURNING ae_title, address;
+
+-- name: drop_old_parked
+DELETE FROM peer WHERE state != 'approved' AND (ae_title, address) IN (
+    SELECT ae_title, address FROM peer WHERE state != 'approved' ORDER BY last_seen DESC LIMIT -1 OFFSET :keep);
 
 -- name: count_parked
 SELECT count(*) AS n FROM peer WHERE state = 'parked';

@@ -14,7 +14,7 @@ from appliance.core.table import Effect
 from appliance.daemon.bell import Bell
 from appliance.daemon.minting import open_link
 from appliance.daemon.transitions import Transitions
-from appliance.errors import NotEnrolledError, VaultRefusedError, VaultUnreachableError
+from appliance.errors import NotEnrolledError, SlipwayError, VaultRefusedError
 from appliance.formats.sealed import Sealer
 from appliance.ports import Journal, LinkRegistration, RegisteredLink, Row, Transaction, Vault
 
@@ -24,6 +24,9 @@ POLL_S = 5.0
 SUCCESSOR_PAUSE_S = 0.2
 KINDS = json.dumps([Effect.REGISTER_LINK, Effect.DESTROY_LINK, Effect.RENEW_LINK, Effect.DELETE_SHARE])
 GONE = ("share_unknown", "share_deleted", "link_unknown", "link_revoked")  # what was to be destroyed is
+BOX_REFUSED = ("device_unknown", "device_revoked", "signature_wrong")  # until the box is enrolled again
+LONGEST_PAUSE_S = 30.0  # somebody waits for a slip, or for one to be dead
+REFUSED_PAUSE_S = 60.0
 
 
 class Linking:
@@ -56,14 +59,22 @@ class Linking:
     async def _try(self, effect: Row) -> None:
         try:
             await self._carry_out(effect)
-        except (VaultUnreachableError, NotEnrolledError) as error:
-            pause = min(30.0, backoff_s(effect["failures"] + 1, random.random()))  # noqa: S311 - spreads boxes only
-            later = self._clock() + pause
-            log.warning("%s; next try in %.0f s. %s", error.summary, pause, error.hint)
-            await self._journal.run(lambda tx: tx.do("effect_failed", id=effect["id"], not_before=later))
         except VaultRefusedError as refusal:
-            await self._journal.run(partial(self._refused, effect=effect, error=refusal))
+            if refusal.code in BOX_REFUSED:  # no word on this link: dropping it would lose a slip, or leave one alive
+                await self._put_off(effect, refusal, REFUSED_PAUSE_S)
+            else:
+                await self._journal.run(partial(self._refused, effect=effect, error=refusal))
+        except SlipwayError as error:
+            if not error.retry and not isinstance(error, NotEnrolledError):
+                raise
+            doubled = backoff_s(effect["failures"] + 1, random.random())  # noqa: S311 - spreads boxes only
+            await self._put_off(effect, error, min(LONGEST_PAUSE_S, doubled))
         self._bell.ring()
+
+    async def _put_off(self, effect: Row, error: SlipwayError, pause: float) -> None:
+        log.warning("%s; next try in %.0f s. %s", error.summary, pause, error.hint)
+        later = self._clock() + pause
+        await self._journal.run(lambda tx: tx.do("effect_failed", id=effect["id"], not_before=later))
 
     async def _carry_out(self, effect: Row) -> None:
         share = await self._journal.run(lambda tx: tx.one("share", id=effect["share"]))
@@ -135,4 +146,6 @@ class Linking:
             self._transitions.note(tx, effect["share"], f"{kind}: {error.summary}")
         if kind is Effect.REGISTER_LINK:
             self._transitions.link(tx, effect["link"], LinkEvent.REFUSED)
+        elif kind is Effect.RENEW_LINK and error.code in GONE:  # its grace period was over: the paper is dead
+            self._transitions.link(tx, effect["link"], LinkEvent.REVOKED)
         tx.do("effect_done", id=effect["id"])

@@ -41,12 +41,20 @@ class Manifesting:
         self._language = language
 
     async def next(self, share: int) -> SealedManifest | None:
-        """The manifest that is owed, or None."""
-        rows = await self._journal.run(lambda tx: self._collect(tx, share))
-        return None if rows is None else await asyncio.to_thread(self._make, rows)
+        """The manifest that is owed, or None.
+
+        Its generation is spent before it leaves: two tries never differ under one number, as the vault may have
+        kept the first although its answer was lost.
+        """
+        found = await self._journal.run(lambda tx: self._begin(tx, share))
+        return None if found is None else await asyncio.to_thread(self._make, *found)
 
     async def published(self, sealed: SealedManifest) -> None:
         await self._journal.run(lambda tx: self._record(tx, sealed))
+
+    def _begin(self, tx: Transaction, share: int) -> tuple[_Rows, int] | None:
+        rows = self._collect(tx, share)
+        return None if rows is None else (rows, tx.one("next_generation", id=share)["generation"])
 
     def _collect(self, tx: Transaction, share: int) -> _Rows | None:
         row = tx.one("share", id=share)
@@ -61,13 +69,13 @@ class Manifesting:
 
     def _record(self, tx: Transaction, sealed: SealedManifest) -> None:
         rows = self._collect(tx, sealed.share)
-        clean = rows is not None and _stamp(rows) == sealed.stamp
-        tx.do("manifest_stored", id=sealed.share, generation=sealed.generation, clean=int(clean))
+        if rows is not None and _stamp(rows) == sealed.stamp:
+            tx.do("share_clean", id=sealed.share)
 
-    def _make(self, rows: _Rows) -> SealedManifest:
+    def _make(self, rows: _Rows, generation: int) -> SealedManifest:
         share = rows.share
         secrets = open_share(share, self._sealer)
-        identity, generation = secrets.identity, share["generation"] + 1
+        identity = secrets.identity
         value = Manifest(
             share_id=share["share_id"],
             generation=generation,

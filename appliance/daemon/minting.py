@@ -6,7 +6,7 @@ import os
 import secrets
 from dataclasses import dataclass
 
-from appliance.core.identity import Identity
+from appliance.core.identity import Identity, valid_date
 from appliance.formats import base64url
 from appliance.formats.envelope import FactorKind, LinkKeys, factor_bytes, verifier
 from appliance.formats.sealed import Sealer
@@ -24,6 +24,9 @@ class LinkTerms:
     expires_days: float
     grace_days: float
     wait_for_all: bool  # print when the study is complete, not at the first image
+
+
+STRICT_TERMS = LinkTerms(FactorKind.BIRTH_DATE, 7, 14, wait_for_all=False)  # of a profile that the settings lost
 
 
 @dataclass(frozen=True, repr=False)
@@ -62,16 +65,17 @@ def open_link(row: Row, sealer: Sealer) -> LinkSecrets:
 def mint(tx: Transaction, share: Row, terms: LinkTerms, sealer: Sealer, now: float) -> tuple[int, int]:
     """(link row, slip row), both unregistered and unprinted."""
     secrets_ = open_share(share, sealer)
+    kind = _factor_kind(terms, secrets_.identity)
     link_id, secret, share_key = os.urandom(16), os.urandom(32), os.urandom(32)
-    pin = "".join(secrets.choice("0123456789") for _ in range(PIN_DIGITS)) if terms.factor is FactorKind.PIN else ""
-    factor = factor_bytes(terms.factor, pin or _birth_date(terms.factor, secrets_.identity))
+    pin = "".join(secrets.choice("0123456789") for _ in range(PIN_DIGITS)) if kind is FactorKind.PIN else ""
+    factor = factor_bytes(kind, pin or _birth_date(kind, secrets_.identity))
     envelope = LinkKeys(link_id, secret, share_key, factor).wrap(share["share_id"], secrets_.data_key)
     parts = (secret, share_key, envelope, verifier(secret, link_id, factor))
     link = tx.one(
         "add_link",
         link_id=link_id,
         share=share["id"],
-        factor=str(terms.factor),
+        factor=str(kind),
         sealed=sealer.seal_json(b"link" + link_id, [base64url.encode(part) for part in parts]),
         pin=sealer.seal(b"pin" + link_id, pin.encode()) if pin else None,
         expires_in_s=terms.expires_days * DAY_S,
@@ -82,6 +86,13 @@ def mint(tx: Transaction, share: Row, terms: LinkTerms, sealer: Sealer, now: flo
     number = _next_number(tx)
     slip = tx.one("add_slip", number=number, link=link, share=share["id"], copy=copy, why="", now=now)["id"]
     return link, slip
+
+
+def _factor_kind(terms: LinkTerms, identity: Identity) -> FactorKind:
+    """A share that staff released although its birth date is of no use gets a PIN: never less than was asked for."""
+    if terms.factor is FactorKind.BIRTH_DATE and not valid_date(identity.birth_date):
+        return FactorKind.PIN
+    return terms.factor
 
 
 def _birth_date(kind: FactorKind, identity: Identity) -> str:

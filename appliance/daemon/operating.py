@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -226,6 +227,8 @@ class Operating:
 
     async def _peers_approve(self, arguments: dict[str, Any]) -> list[dict[str, Any]]:
         ae_title, address = str(arguments["ae_title"]), str(arguments.get("address", ""))
+        if address:
+            _check_address(address)
 
         def work(tx: Transaction) -> list[Row]:
             if address:
@@ -246,6 +249,7 @@ class Operating:
 
     async def _reload_enrolment(self, _: dict[str, Any]) -> dict[str, Any]:
         await self._reload()
+        await self._journal.run(lambda tx: tx.do("retry_effects_now"))  # what another enrolment could not do
         self._bell.ring()
         return {}
 
@@ -257,6 +261,16 @@ def _counts(tx: Transaction) -> dict[str, int]:
         "shares_held": tx.one("count_held")["n"],
         "peers_parked": tx.one("count_parked")["n"],
     }
+
+
+def _check_address(address: str) -> None:
+    """Before it is journalled: the box reads approved addresses when it starts."""
+    try:
+        ipaddress.ip_network(address, strict=False)
+    except ValueError:
+        raise NotFoundError(
+            f"{address!r} is no IP address", hint="Write an address or a network such as 10.20.0.0/24."
+        ) from None
 
 
 def _find_share(tx: Transaction, prefix: str) -> Row:

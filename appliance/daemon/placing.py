@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass
 
 from appliance.core.completeness import STUDIES, StudyEvent, StudyState
@@ -30,6 +30,10 @@ class ProfileRules:
 
     visit_s: float
     needs_birth_date: bool
+
+
+# Of a profile that was in the settings when an instance came, and is not any more.
+STRICT_RULES = ProfileRules(visit_s=12 * 3600.0, needs_birth_date=True)
 
 
 @dataclass(frozen=True, repr=False)
@@ -75,6 +79,10 @@ class Placing:
         else:
             self._grow(tx, arrived, share, study_key)
 
+    def forget_senders_but(self, studies: Collection[int]) -> None:
+        for study in self.senders.keys() - studies:
+            del self.senders[study]
+
     def _study_key(self, arrived: Arrived) -> bytes:
         """Without a Study Instance UID, a sender's images of one association run are one study."""
         uid = arrived.attributes.study_uid or f"none from {arrived.receipt.arrival.calling_ae_title}"
@@ -95,8 +103,11 @@ class Placing:
             arrived.identity,
             candidates,
             unreadable=arrived.attributes.problem,
-            needs_birth_date=self._rules[arrived.receipt.arrival.called_ae_title].needs_birth_date,
+            needs_birth_date=self._rules_of(arrived.receipt.arrival.called_ae_title).needs_birth_date,
         )
+
+    def _rules_of(self, profile: str) -> ProfileRules:
+        return self._rules.get(profile, STRICT_RULES)
 
     def _candidate(self, row: Row) -> Candidate:
         identity = Identity(*self._sealer.open_json(b"share" + row["share_id"], row["sealed"])["identity"])
@@ -126,7 +137,7 @@ class Placing:
             display=self._sealer.seal_json(b"display" + share_id, display),
             held_because=placement.held_because,
             now=now,
-            visit_ends_at=now + self._rules[profile].visit_s,
+            visit_ends_at=now + self._rules_of(profile).visit_s,
         )["id"]
         self._grow(tx, arrived, share, study_key)
         self._transitions.share(tx, share, ShareEvent.OPENED, placement.held_because)

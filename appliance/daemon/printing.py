@@ -33,6 +33,7 @@ KINDS = json.dumps([Effect.PRINT_SLIP])
 POLL_S = 5.0
 PREDECESSOR_PAUSE_S = 0.2
 REFUSED_PAUSE_S = 3.0  # paper out, cover open: look again soon, staff stand before it
+LAST_SLIP_S = 25.0  # the box is told to stop: what a slip under way gets of systemd's TimeoutStopSec (30 s)
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,9 @@ class Printing:
         sealer: Sealer,
         bell: Bell,
         clock: Callable[[], float],
+        *,
+        refused_pause_s: float = REFUSED_PAUSE_S,
+        last_slip_s: float = LAST_SLIP_S,
     ) -> None:
         self._journal = journal
         self._printer = printer
@@ -64,7 +68,9 @@ class Printing:
         self._sealer = sealer
         self._bell = bell
         self._clock = clock
-        self.status = PrinterStatus(reachable=True)
+        self._refused_pause_s = refused_pause_s
+        self._last_slip_s = last_slip_s
+        self._complaint = ""  # of the printer, when it was last asked
 
     async def recover(self) -> None:
         """Slips that were printing when the box stopped: nobody knows what came out."""
@@ -85,23 +91,35 @@ class Printing:
                 await listener.wait(POLL_S)
 
     async def _try(self, effect: Row) -> None:
-        job = await self._prepare(effect)
-        if job is None:
+        rows = await self._journal.run(lambda tx: self._collect(tx, effect))
+        if rows is None:
             return
-        self.status = await self._printer.status()
-        if not self.status.ready:
-            log.warning("slip %s waits: %s", job.number, self.status.detail)
-            await self._later(effect)
+        if not self._is_ready(await self._printer.status()):
+            await asyncio.sleep(self._refused_pause_s)  # there is one printer: the other slips would fare no better
             return
+        job = await asyncio.to_thread(self._render, *rows)
+        slip = asyncio.create_task(self._print(effect, job))
+        try:
+            await asyncio.shield(slip)
+        except asyncio.CancelledError:
+            # Left PRINTING, this slip would be dead paper in somebody's hand: whether it came out would be unknown.
+            await asyncio.wait([slip], timeout=self._last_slip_s)
+            raise
+
+    def _is_ready(self, status: PrinterStatus) -> bool:
+        complaint = "" if status.ready else status.detail or "not ready"
+        if complaint != self._complaint:
+            log.warning("the printer: %s", complaint or "ready again")
+        self._complaint = complaint
+        return status.ready
+
+    async def _print(self, effect: Row, job: PrintJob) -> None:
         if await self._journal.run(lambda tx: self._start(tx, effect)) is not SlipState.PRINTING:
             return
         outcome = await self._printer.print(job)
         log.info("slip %s: %s", job.number, outcome)
         await self._journal.run(lambda tx: self._settle(tx, effect, outcome))
         self._bell.ring()
-        if outcome is not PrintOutcome.PRINTED:
-            self.status = await self._printer.status()
-            await asyncio.sleep(0)
 
     def _start(self, tx: Transaction, effect: Row) -> SlipState:
         tx.do("effect_done", id=effect["id"])
@@ -114,15 +132,8 @@ class Printing:
             PrintOutcome.UNKNOWN: SlipEvent.LOST,
         }[outcome]
         self._transitions.slip(tx, effect["slip"], event)
-
-    async def _later(self, effect: Row) -> None:
-        at = self._clock() + REFUSED_PAUSE_S
-        await self._journal.run(lambda tx: tx.do("effect_failed", id=effect["id"], not_before=at))
-
-    async def _prepare(self, effect: Row) -> PrintJob | None:
-        """The job, or None when this slip is not to be printed any more."""
-        rows = await self._journal.run(lambda tx: self._collect(tx, effect))
-        return None if rows is None else await asyncio.to_thread(self._render, *rows)
+        if outcome is PrintOutcome.REFUSED:
+            tx.do("put_off_slip", slip=effect["slip"], not_before=self._clock() + self._refused_pause_s)
 
     def _collect(self, tx: Transaction, effect: Row) -> tuple[Row, Row, Row] | None:
         if any(row["kind"] == Effect.DESTROY_LINK for row in tx.all("effects_of_share", share=effect["share"])):

@@ -27,6 +27,7 @@ log = logging.getLogger("slipway.receiving")
 BATCH = 64  # receipts a transaction: bounds how long a slip waits behind the others
 LULL_S = 0.02  # reception pauses: the moment to look inside what came, without slowing it
 LONGEST_DELAY_S = 0.5  # without a lull: a long series must not starve the relay
+UNKNOWN_KEPT = 256  # senders to be listed for approval: whoever calls under ever new names must not fill the journal
 
 
 class Receiving:
@@ -51,7 +52,9 @@ class Receiving:
         self._looking = False  # a batch is out of the queue and not yet in the journal
         self._some = asyncio.Event()
         self._senders: Counter[tuple[str, str]] = Counter()  # open associations by calling AE title and address
-        self._unknown: deque[tuple[str, str, str]] = deque(maxlen=256)  # to be journalled: AE title, address, state
+        self._unknown: deque[tuple[str, str, str]] = deque(
+            maxlen=UNKNOWN_KEPT
+        )  # to be journalled: AE title, address, state
 
     # -- the acceptor's questions (ports.Reception) ----------------------------------------------------------------
 
@@ -168,3 +171,4 @@ class Receiving:
     def _record_peers(self, tx: Transaction, unknown: list[tuple[str, str, str]]) -> None:
         for ae_title, address, state in unknown:
             tx.do("see_peer", ae_title=ae_title, address=address, state=state, now=self._clock())
+        tx.do("drop_old_parked", keep=UNKNOWN_KEPT)

@@ -11,19 +11,33 @@ import json
 import logging
 import random
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from appliance.core.relay import IN_FLIGHT, OBJECT_BYTES, Part, Waiting, backoff_s, pack
+from appliance.core.share import ShareState
 from appliance.daemon.bell import Bell
 from appliance.daemon.manifesting import Manifesting
-from appliance.errors import NotEnrolledError, SlipwayError, VaultRefusedError, VaultUnreachableError
+from appliance.errors import FormatError, NotEnrolledError, SlipwayError, VaultRefusedError
 from appliance.formats.spool_frame import Location
 from appliance.ports import Journal, Row, SpoolReader, Transaction, Vault
 
 log = logging.getLogger("slipway.relaying")
 
 POLL_S = 5.0
+LOOK_AGAIN_S = 1.0  # while objects are under way: for what has arrived since, and for the manifest
 MANIFEST_EVERY_S = 1.0  # while a share grows; the page polls every two seconds
 REFUSED_PAUSE_S = 60.0  # the vault said no: a person must act, but it may then work by itself
+TURN_S = 5.0  # after so long another share comes first: a long study must not hold up the next patient's images
+STEADY_AFTER = 8  # objects in a row: then several at once again, which a line that just failed may not bear
+
+
+@dataclass(frozen=True)
+class _Turn:
+    """A share's last one. Seconds of the monotonic clock."""
+
+    ended_at: float
+    next_at: float
+    grown_at: float | None  # the share as it was; when it has grown since, it need not wait. None: it must
 
 
 class Relaying:
@@ -35,6 +49,8 @@ class Relaying:
         manifesting: Manifesting,
         bell: Bell,
         monotonic: Callable[[], float],
+        *,
+        look_again_s: float = LOOK_AGAIN_S,
     ) -> None:
         self._journal = journal
         self._spool = spool
@@ -42,9 +58,11 @@ class Relaying:
         self._manifesting = manifesting
         self._bell = bell
         self._monotonic = monotonic
+        self._look_again_s = look_again_s
         self._failures = 0
+        self._stored_in_a_row = STEADY_AFTER
         self._published_at: dict[int, float] = {}
-        self._refused_until: dict[int, float] = {}
+        self._turns: dict[int, _Turn] = {}
 
     async def run(self) -> None:
         listener = self._bell.listener()
@@ -53,59 +71,106 @@ class Relaying:
             if pause:
                 await asyncio.sleep(pause)
             else:
-                await listener.wait(self._next_poll_s())
-
-    def _next_poll_s(self) -> float:
-        return MANIFEST_EVERY_S if self._published_at else POLL_S
+                await listener.wait(self._look_again_s if self._turns else POLL_S)
 
     async def _round(self) -> float:
-        """One look at all that waits; seconds to pause before the next, 0 to wait for the bell."""
+        """Turns until no share has anything to send; seconds to pause before the next round, 0 to wait for the bell."""
         try:
-            for share in await self._journal.run(lambda tx: tx.all("shares_to_relay")):
-                await self._try_share(share)
-        except NotEnrolledError:
-            return POLL_S
-        except VaultUnreachableError as error:
-            self._failures += 1
-            pause = backoff_s(self._failures, random.random())  # noqa: S311 - spreads boxes, guards nothing
-            log.warning("%s; next try in %.0f s. %s", error.summary, pause, error.hint)
-            return pause
+            while (share := await self._whose_turn()) is not None:
+                await self._take_turn(share)
+        except SlipwayError as error:
+            if not error.retry and not isinstance(error, NotEnrolledError):
+                raise
+            return self._pause_after(error)
         self._failures = 0
         return 0
 
-    async def _try_share(self, share: Row) -> None:
-        """A share that the vault refuses must not stop the others."""
-        if self._monotonic() < self._refused_until.get(share["id"], 0):
-            return
-        try:
-            await self._relay_share(share)
-        except VaultRefusedError as error:
-            log.error("%s. %s", error.summary, error.hint)
-            self._refused_until[share["id"]] = self._monotonic() + REFUSED_PAUSE_S
+    def _pause_after(self, error: SlipwayError) -> float:
+        if isinstance(error, NotEnrolledError):
+            return POLL_S
+        self._failures += 1
+        self._stored_in_a_row = 0
+        pause = backoff_s(self._failures, random.random())  # noqa: S311 - spreads boxes, guards nothing
+        log.warning("%s; next try in %.0f s. %s", error.summary, pause, error.hint)
+        return pause
 
-    async def _relay_share(self, share: Row) -> None:
+    async def _whose_turn(self) -> Row | None:
+        """The share that waited longest for one; a new one comes before all others."""
+        shares = await self._journal.run(lambda tx: tx.all("shares_to_relay"))
+        ids = {share["id"] for share in shares}
+        self._turns = {share: turn for share, turn in self._turns.items() if share in ids}
+        self._published_at = {share: at for share, at in self._published_at.items() if share in ids}
+        due = [share for share in shares if self._is_due(share)]
+        return min(due, key=self._last_turn_at, default=None)
+
+    def _is_due(self, share: Row) -> bool:
+        turn = self._turns.get(share["id"])
+        if turn is None or self._monotonic() >= turn.next_at:
+            return True
+        return turn.grown_at is not None and turn.grown_at != share["grown_at"]
+
+    def _last_turn_at(self, share: Row) -> float:
+        turn = self._turns.get(share["id"])
+        return turn.ended_at if turn else float("-inf")
+
+    async def _take_turn(self, share: Row) -> None:
+        """A share that the vault refuses, or that the disk does not give back, must not stop the others."""
+        grown_at: float | None = share["grown_at"]
+        try:
+            pause = 0.0 if await self._relay_share(share) else self._look_again_s
+        except (VaultRefusedError, FormatError) as error:
+            log.error("%s. %s", error.summary, error.hint)
+            pause, grown_at = REFUSED_PAUSE_S, None
+        now = self._monotonic()
+        self._turns[share["id"]] = _Turn(now, now + pause, grown_at)
+
+    async def _relay_share(self, share: Row) -> bool:
+        """Send what waits, for one turn; whether there is more."""
         if not share["at_vault"]:
             await self._vault.put_share(share["share_id"])
             await self._journal.run(lambda tx: tx.do("share_at_vault", id=share["id"]))
-        while await self._send_some(share):
-            await self._publish_if_due(share["id"], waiting=True)
-        await self._publish_if_due(share["id"], waiting=False)
-
-    async def _send_some(self, share: Row) -> bool:
-        """Send up to IN_FLIGHT objects; whether there was one."""
-        objects = await self._journal.run(lambda tx: self._next_objects(tx, share["id"]))
+        until = self._monotonic() + TURN_S
+        sending: dict[asyncio.Task[None], int] = {}
         try:
-            async with asyncio.TaskGroup() as group:
-                for row in objects:
-                    group.create_task(self._send(share, row))
-        except* SlipwayError as errors:
-            raise errors.exceptions[0] from None
-        return bool(objects)
+            while True:
+                more = await self._fill(share, sending, starting=self._monotonic() < until)
+                if not sending:
+                    break
+                await self._wait_for_some(sending)
+                await self._publish_if_due(share["id"])
+        finally:
+            await _end(sending)
+        await self._publish_if_due(share["id"])
+        return more
+
+    async def _fill(self, share: Row, sending: dict[asyncio.Task[None], int], *, starting: bool) -> bool:
+        """Start as many objects as may be under way; whether there are more than that."""
+        room = (IN_FLIGHT if self._stored_in_a_row >= STEADY_AFTER else 1) - len(sending)
+        if room <= 0:
+            return True
+        under_way = set(sending.values())
+        objects = await self._journal.run(lambda tx: self._next_objects(tx, share["id"], under_way, room))
+        if not starting:
+            return bool(objects)
+        for row in objects:
+            sending[asyncio.create_task(self._send(share, row))] = row["number"]
+        return False
+
+    async def _wait_for_some(self, sending: dict[asyncio.Task[None], int]) -> None:
+        """Until one has ended. A failure is raised when all have: what is nearly up need not go again."""
+        done, _ = await asyncio.wait(sending, timeout=self._look_again_s, return_when=asyncio.FIRST_COMPLETED)
+        if any(task.exception() for task in done):
+            done, _ = await asyncio.wait(sending)
+        for task in done:
+            del sending[task]
+        for task in done:
+            task.result()
 
     async def _send(self, share: Row, row: Row) -> None:
         data = await asyncio.to_thread(self._read, await self._locations(row))
         await self._vault.put_object(share["share_id"], row["number"], data)
         await self._journal.run(lambda tx: self._stored(tx, row))
+        self._stored_in_a_row += 1
 
     async def _locations(self, row: Row) -> list[Location]:
         def find(tx: Transaction) -> list[Location]:
@@ -120,17 +185,23 @@ class Relaying:
     def _read(self, locations: list[Location]) -> bytes:
         return b"".join(self._spool.read(location) for location in locations)
 
-    def _next_objects(self, tx: Transaction, share: int) -> list[Row]:
-        """Objects that the vault has not confirmed; new ones are packed while there is room in flight."""
-        objects = tx.all("waiting_objects", share=share, limit=IN_FLIGHT)
-        while len(objects) < IN_FLIGHT and (parts := self._pack(tx, share)):
-            number = tx.one("next_object_number", share=share)["number"]
-            packed = json.dumps([[p.instance, p.first, p.last, p.offset, p.length] for p in parts])
-            tx.do("add_object", share=share, number=number, parts=packed, size=sum(p.length for p in parts))
-            for part in parts:
-                tx.do("set_packed", id=part.instance, packed=part.last + 1)
-            objects.append(tx.one("object", share=share, number=number))
+    def _next_objects(self, tx: Transaction, share: int, under_way: set[int], room: int) -> list[Row]:
+        """Objects not confirmed by the vault and not under way; new ones are packed for the room left."""
+        if tx.one("share", id=share)["state"] != ShareState.OPEN:  # revoked since
+            return []
+        waiting = tx.all("waiting_objects", share=share, limit=room + len(under_way))
+        objects = [row for row in waiting if row["number"] not in under_way][:room]
+        while len(objects) < room and (parts := self._pack(tx, share)):
+            objects.append(self._add_object(tx, share, parts))
         return objects
+
+    def _add_object(self, tx: Transaction, share: int, parts: tuple[Part, ...]) -> Row:
+        number = tx.one("next_object_number", share=share)["number"]
+        written = json.dumps([[p.instance, p.first, p.last, p.offset, p.length] for p in parts])
+        tx.do("add_object", share=share, number=number, parts=written, size=sum(part.length for part in parts))
+        for part in parts:
+            tx.do("set_packed", id=part.instance, packed=part.last + 1)
+        return tx.one("object", share=share, number=number)
 
     def _pack(self, tx: Transaction, share: int) -> tuple[Part, ...]:
         waiting = []
@@ -140,25 +211,30 @@ class Relaying:
         return pack(waiting, OBJECT_BYTES)
 
     def _stored(self, tx: Transaction, row: Row) -> None:
+        if tx.one("share", id=row["share"])["state"] != ShareState.OPEN:  # revoked since: its rows may be gone
+            return
         tx.do("object_stored", share=row["share"], number=row["number"])
-        for instance, _, last, _, _ in json.loads(row["parts"]):
-            count = len(json.loads(tx.one("instance", id=instance)["segments"]))
-            packed = tx.one("instance", id=instance)["packed"]
+        for instance, *_ in json.loads(row["parts"]):
+            found = tx.one("instance", id=instance)
             waiting = tx.one("unstored_parts", share=row["share"], instance=instance)["n"]
-            if packed == count and not waiting and last < count:
+            if found["packed"] == len(json.loads(found["segments"])) and not waiting:
                 tx.do("instance_relayed", id=instance)
         tx.do("share_dirty", id=row["share"])
 
-    async def _publish_if_due(self, share: int, *, waiting: bool) -> None:
-        """Publish at once when nothing else waits and the last manifest is not too recent; else every second."""
+    async def _publish_if_due(self, share: int) -> None:
+        """The manifest that is owed, at once if the last one is not too recent."""
         now = self._monotonic()
         if now - self._published_at.get(share, -MANIFEST_EVERY_S) < MANIFEST_EVERY_S:
             return
         manifest = await self._manifesting.next(share)
-        if manifest is None:
-            if not waiting:
-                self._published_at.pop(share, None)
-            return
-        await self._vault.put_manifest(manifest.share_id, manifest.generation, manifest.sealed)
-        await self._manifesting.published(manifest)
-        self._published_at[share] = now
+        if manifest is not None:
+            await self._vault.put_manifest(manifest.share_id, manifest.generation, manifest.sealed)
+            await self._manifesting.published(manifest)
+            self._published_at[share] = now
+
+
+async def _end(sending: dict[asyncio.Task[None], int]) -> None:
+    """What is still under way when a turn breaks off."""
+    for task in sending:
+        task.cancel()
+    await asyncio.gather(*sending, return_exceptions=True)

@@ -7,6 +7,7 @@ import logging
 import signal
 import sys
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any
 
 from appliance.adapters import system
@@ -34,6 +35,8 @@ def run(settings: Settings) -> int:
         log.info("stopped")
     except* SlipwayError as errors:
         raise _first(errors) from None
+    except* Exception as errors:  # noqa: BLE001 - the one place
+        raise _unexpected(_first(errors)) from None
     return 0
 
 
@@ -42,6 +45,16 @@ def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error
+
+
+def _unexpected(error: BaseException) -> SlipwayError:
+    """Type and place only: a message or a traceback's values could carry a patient's data into the log."""
+    place, trace = "?", error.__traceback__
+    while trace is not None:
+        place = f"{Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    hint = "Everything that was acknowledged is safe; the service starts again. Report this line to the maker."
+    return SlipwayError(f"something unexpected happened: {type(error).__name__} at {place}", hint=hint)
 
 
 async def _run(box: Box) -> None:
@@ -105,5 +118,5 @@ async def _signals() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
     await asked.wait()
-    system.notify("STOPPING=1")
+    system.notify("STOPPING=1\nWATCHDOG=1")  # a slip under way may take most of what is left of both limits
     raise StopAskedError

@@ -9,17 +9,18 @@ from collections.abc import Callable, Mapping
 from appliance.core.completeness import STUDIES, StudyEvent, StudyState, fell_quiet
 from appliance.core.link import LinkEvent, LinkState
 from appliance.core.share import ShareEvent
-from appliance.core.table import Effect
 from appliance.daemon.bell import Bell
 from appliance.daemon.placing import Placing
 from appliance.daemon.receiving import Receiving
 from appliance.daemon.transitions import Transitions
-from appliance.ports import Journal, SpoolReader, Transaction
+from appliance.ports import Journal, Row, SpoolReader, Transaction
 
 log = logging.getLogger("slipway.sweeping")
 
 EVERY_S = 1.0
 FILES_EVERY = 10  # sweeps between two looks at the spool's files
+# The acceptor gives up an association that was silent for so long: one that is open still sends other studies.
+STILL_SENDING_S = 120.0
 
 
 class Sweeping:
@@ -33,7 +34,9 @@ class Sweeping:
         quiet_s: Mapping[str, float],
         bell: Bell,
         clock: Callable[[], float],
-        vault_now: Callable[[], float],
+        vault_now: Callable[[], float | None],
+        *,
+        every_s: float = EVERY_S,
     ) -> None:
         self._journal = journal
         self._spool = spool
@@ -43,12 +46,13 @@ class Sweeping:
         self._quiet_s = quiet_s  # by profile
         self._bell = bell
         self._clock = clock
-        self._vault_now = vault_now
+        self._vault_now = vault_now  # None before the vault has said what time it is
+        self._every_s = every_s
 
     async def run(self) -> None:
         sweeps = 0
         while True:
-            await asyncio.sleep(EVERY_S)
+            await asyncio.sleep(self._every_s)
             changed = await self._journal.run(self._sweep)
             if changed:
                 self._bell.ring()
@@ -57,12 +61,15 @@ class Sweeping:
                 await self._free_files()
 
     def _sweep(self, tx: Transaction) -> int:
+        for name in ("clock_went_back_for_studies", "clock_went_back_for_shares"):
+            tx.do(name, now=self._clock())  # else they would wait until the clock is there again
         return self._quieten(tx) + self._expire(tx) + self._close(tx)
 
     def _quieten(self, tx: Transaction) -> int:
-        changed = 0
-        for study in tx.all("arriving_studies"):
-            sending = self._receiving.is_sending(self._placing.senders.get(study["id"], ()))
+        changed, studies = 0, tx.all("arriving_studies")
+        self._placing.forget_senders_but({study["id"] for study in studies})
+        for study in studies:
+            sending = self._is_sending(study)
             quiet_s = self._quiet_s.get(study["profile"], 30.0)
             if fell_quiet(study["grown_at"], self._clock(), quiet_s, still_sending=sending):
                 state, _ = STUDIES.advance(StudyState(study["state"]), StudyEvent.FELL_QUIET)
@@ -70,22 +77,19 @@ class Sweeping:
                 tx.do("set_study_state", id=study["id"], state=str(state), source=source)
                 tx.do("share_dirty", id=study["share"])
                 self._transitions.note(tx, study["share"], f"{source}; not checked")
-                self._placing.senders.pop(study["id"], None)
-                self._mint_waiting(tx, study["share"])
+                if not any(other["state"] == StudyState.ARRIVING for other in tx.all("studies", share=study["share"])):
+                    self._transitions.mint_waiting(tx, study["share"])
                 changed += 1
         return changed
 
-    def _mint_waiting(self, tx: Transaction, share: int) -> None:
-        """A profile that prints on completion has been waiting for this."""
-        if any(study["state"] == StudyState.ARRIVING for study in tx.all("studies", share=share)):
-            return
-        for effect in tx.all("effects_of_share", share=share):
-            if effect["kind"] == Effect.MINT_LINK:
-                tx.do("effect_done", id=effect["id"])
-                self._transitions.mint_now(tx, share)
+    def _is_sending(self, study: Row) -> bool:
+        silent = self._clock() - study["grown_at"]
+        return silent < STILL_SENDING_S and self._receiving.is_sending(self._placing.senders.get(study["id"], ()))
 
     def _expire(self, tx: Transaction) -> int:
         changed, now = 0, self._vault_now()
+        if now is None:  # our own clock may be years off, and what is destroyed stays so
+            return 0
         for link in tx.all("links_with_expiry"):
             if link["state"] == LinkState.ACTIVE and now >= link["expires_at"]:
                 self._transitions.link(tx, link["id"], LinkEvent.EXPIRED)
@@ -110,3 +114,11 @@ class Sweeping:
         if free and not self._receiving.behind:
             for number in free:
                 self._spool.remove(number)
+            await self._journal.run(self._drop_delivered)
+
+    def _drop_delivered(self, tx: Transaction) -> None:
+        """Rows that nothing needs any more: no spool file could bring their instances up again."""
+        oldest = min(self._spool.files(), default=0)
+        for name in ("count_dropped", "drop_delivered_instances"):
+            tx.do(name, oldest_file=oldest)
+        tx.do("drop_delivered_objects")

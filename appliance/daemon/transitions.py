@@ -11,7 +11,7 @@ from appliance.core.link import LINKS, LinkEvent, LinkState
 from appliance.core.share import SHARES, ShareEvent, ShareState
 from appliance.core.slip import SLIPS, SlipEvent, SlipState
 from appliance.core.table import Effect
-from appliance.daemon.minting import LinkTerms, mint
+from appliance.daemon.minting import STRICT_TERMS, LinkTerms, mint
 from appliance.errors import NotFoundError
 from appliance.formats.sealed import Sealer
 from appliance.ports import Row, Transaction
@@ -64,8 +64,11 @@ class Transitions:
         tx.do("add_event", share=share, what=what, now=self._clock())
 
     def mint_now(self, tx: Transaction, share: int) -> None:
+        """One link, whoever asked for one and however often: those that wait for the study to be complete are done."""
         row = self._row(tx, "share", share)
-        link, _ = mint(tx, row, self._terms[row["profile"]], self._sealer, self._clock())
+        for effect in self._waiting_mints(tx, share):
+            tx.do("effect_done", id=effect["id"])
+        link, _ = mint(tx, row, self._terms_of(row), self._sealer, self._clock())
         self.link(tx, link, LinkEvent.MINTED)
 
     def _carry_out(
@@ -104,14 +107,26 @@ class Transitions:
     def _mint_or_wait(self, tx: Transaction, share: int) -> None:
         row = self._row(tx, "share", share)
         arriving = any(study["state"] == "arriving" for study in tx.all("studies", share=share))
-        if self._terms[row["profile"]].wait_for_all and arriving:
+        if not (self._terms_of(row).wait_for_all and arriving):
+            self.mint_now(tx, share)
+        elif not self._waiting_mints(tx, share):
             self._post(tx, Effect.MINT_LINK, share, None, None)
-        else:
+
+    def mint_waiting(self, tx: Transaction, share: int) -> None:
+        """The study is complete: a profile that prints then has been waiting for this."""
+        if self._waiting_mints(tx, share):
             self.mint_now(tx, share)
 
+    @staticmethod
+    def _waiting_mints(tx: Transaction, share: int) -> list[Row]:
+        return [effect for effect in tx.all("effects_of_share", share=share) if effect["kind"] == Effect.MINT_LINK]
+
+    def _terms_of(self, share: Row) -> LinkTerms:
+        return self._terms.get(share["profile"], STRICT_TERMS)
+
     def _forget_keys(self, tx: Transaction, share: int) -> None:
-        tx.do("forget_link_secrets_of_share", share=share)
-        tx.do("forget_instance_keys", share=share)
+        tx.do("forget_link_secrets_of_share", id=share)
+        tx.do("forget_instance_keys", id=share)
         tx.do("forget_share_keys", id=share)
 
     @staticmethod
