@@ -7,8 +7,11 @@ import type { Link } from "./link.ts";
 import { type Manifest, openManifest } from "./manifest.ts";
 import * as vault from "./vault.ts";
 
-const POLL_MS = 2_000; // while images arrive
-const POLL_SETTLED_MS = 20_000; // late images are rare, and a phone's battery is small
+/** How often the vault is asked for a newer manifest. */
+const PACE = {
+  growingMs: 2_000, // while images arrive
+  settledMs: 20_000, // late images are rare, and a phone's battery is small
+};
 
 /** After these the share is closed to this page. */
 const FINAL: readonly ErrorCode[] = ["link_expired", "link_revoked", "link_locked", "link_unknown", "token_unknown"];
@@ -26,12 +29,14 @@ export class Session {
   private readonly linkId: Bytes;
   private readonly shareId: Bytes;
   private readonly dataKey: CryptoKey;
+  private readonly pace: typeof PACE;
   private newest: Manifest | undefined;
   private etag = "";
   private stopped = false;
   private wake: () => void = () => {};
 
-  private constructor(linkId: Bytes, opened: vault.Opened, shareId: Bytes, dataKey: CryptoKey) {
+  private constructor(linkId: Bytes, opened: vault.Opened, shareId: Bytes, dataKey: CryptoKey, pace: typeof PACE) {
+    this.pace = pace;
     this.linkId = linkId;
     this.token = opened.token;
     this.expiresAt = opened.expiresAt;
@@ -40,14 +45,14 @@ export class Session {
   }
 
   /** Proves the factor to the vault and opens the envelope. A wrong one costs a try. */
-  static async open(link: Link, kind: FactorKind, value: string): Promise<Session> {
+  static async open(link: Link, kind: FactorKind, value: string, pace = PACE): Promise<Session> {
     const factor = factorBytes(kind, value);
     const opened = await vault.open(link.id, await proof(link, factor));
     const { shareId, dataKey } = await unwrap(link, opened.shareKey, factor, opened.envelope);
     // Nothing needs F and S from here on.
     opened.shareKey.fill(0);
     link.secret.fill(0);
-    return new Session(link.id, opened, shareId, dataKey);
+    return new Session(link.id, opened, shareId, dataKey, pace);
   }
 
   /** Follows the manifest until `stop` or until the share is closed. */
@@ -97,10 +102,13 @@ export class Session {
   }
 
   private pause(): Promise<void> {
+    if (this.stopped) return Promise.resolve();
     const growing = !this.newest || this.newest.state === "arriving" || listed(this.newest) < this.newest.received;
     return new Promise((resolve) => {
       // A page in a pocket asks for nothing; it wakes when it is looked at.
-      const timer = document.hidden ? undefined : setTimeout(resolve, growing ? POLL_MS : POLL_SETTLED_MS);
+      const timer = document.hidden
+        ? undefined
+        : setTimeout(resolve, growing ? this.pace.growingMs : this.pace.settledMs);
       this.wake = () => {
         clearTimeout(timer);
         resolve();

@@ -52,6 +52,7 @@ export class Viewer {
     // The phone's own Back then closes the viewer; it would leave the page, and the slip be scanned again.
     history.pushState({ viewer: true }, "");
     addEventListener("popstate", this.onPop);
+    addEventListener("keydown", this.onKey); // wherever the focus went: a click on the picture takes it away
   }
 
   /** Series grow while they are looked at: the image shown stays the one shown. */
@@ -76,6 +77,7 @@ export class Viewer {
     this.stage.close();
     this.loader.cancelAhead(new Set());
     removeEventListener("popstate", this.onPop);
+    removeEventListener("keydown", this.onKey);
     this.element.remove();
     this.options.closed();
   }
@@ -116,7 +118,6 @@ export class Viewer {
   private listen(): void {
     this.slider.addEventListener("input", () => this.jump(Number(this.slider.value) - 1));
     this.brightness.addEventListener("click", () => this.toggleBrightness());
-    this.element.addEventListener("keydown", (event) => this.onKey(event));
     const self = this;
     listenToGestures(
       this.stage.element,
@@ -148,7 +149,7 @@ export class Viewer {
     this.help.textContent = this.brightnessMode ? words.brightnessHelp : scroll;
   }
 
-  private onKey(event: KeyboardEvent): void {
+  private readonly onKey = (event: KeyboardEvent): void => {
     if (event.target instanceof HTMLInputElement || event.target instanceof HTMLSelectElement) {
       if (event.key !== "Escape") return;
     }
@@ -169,7 +170,7 @@ export class Viewer {
     if (!action) return;
     event.preventDefault();
     action();
-  }
+  };
 
   private scrollBy(images: number): void {
     this.fraction += images;
