@@ -45,16 +45,18 @@ class Match(StrEnum):
 
 
 def valid_date(text: str) -> bool:
-    return bool(re.fullmatch(r"(1[89]|20)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])", text))
+    return bool(re.fullmatch(r"(1[89]|20)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])", text, re.ASCII))
 
 
 def normal_name(name: str) -> str:
     """A Person Name as PS3.5 section 6.2.1 compares it: case, padding and trailing empty components do not count."""
+    # Again after the case is gone: some small letters come apart in it that the same name in capitals has whole.
+    text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
     groups = []
-    for group in name.split("="):
+    for group in text.split("="):
         components = [" ".join(component.split()) for component in group.split("^")]
         groups.append("^".join(components).rstrip("^"))
-    return unicodedata.normalize("NFKC", "=".join(groups).rstrip("=")).casefold()
+    return "=".join(groups).rstrip("=")
 
 
 def compare(known: Identity, new: Identity) -> Match:
