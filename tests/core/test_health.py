@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+from dataclasses import fields, replace
+
+import pytest
+
+from appliance.core.health import LOW_SPACE_BYTES, Facts, Level, sentences
+
+WELL = Facts(
+    receiving=True,
+    spool_broken=False,
+    spool_free_bytes=LOW_SPACE_BYTES,
+    enrolled=True,
+    vault_error="",
+    printer_detail="",
+    slips_waiting=0,
+    objects_waiting=0,
+    shares_held=0,
+    peers_parked=0,
+)
+WRONG = {
+    "receiving": (False, Level.PROBLEM, "not listening"),
+    "spool_broken": (True, Level.PROBLEM, "nothing is accepted"),
+    "spool_free_bytes": (LOW_SPACE_BYTES - 1, Level.PROBLEM, "5119 MB are free"),
+    "enrolled": (False, Level.PROBLEM, "not enrolled"),
+    "vault_error": ("no route", Level.PROBLEM, "no route"),
+    "printer_detail": ("Paper is out.", Level.PROBLEM, "Paper is out."),
+    "slips_waiting": (2, Level.NOTICE, "2 slip(s)"),
+    "objects_waiting": (3, Level.NOTICE, "3 object(s)"),
+    "shares_held": (1, Level.NOTICE, "1 held"),
+    "peers_parked": (4, Level.NOTICE, "4 unknown"),
+}
+
+
+def test_a_box_that_is_well_says_so_in_one_sentence():
+    assert [(s.level, s.what) for s in sentences(WELL)] == [(Level.OK, "All is well.")]
+
+
+def test_every_fact_has_a_sentence_when_it_is_wrong():
+    assert set(WRONG) == {field.name for field in fields(Facts)}
+
+
+@pytest.mark.parametrize("fact", WRONG)
+def test_one_thing_wrong_is_one_sentence_that_names_it(fact):
+    value, level, words = WRONG[fact]
+    (sentence,) = sentences(replace(WELL, **{fact: value}))
+    assert sentence.level is level
+    assert words in sentence.what
+
+
+@pytest.mark.parametrize("fact", [fact for fact, (_, level, _) in WRONG.items() if level is Level.PROBLEM])
+def test_every_problem_says_what_to_do(fact):
+    (sentence,) = sentences(replace(WELL, **{fact: WRONG[fact][0]}))
+    assert sentence.do
+
+
+def test_the_worst_comes_first_when_everything_is_wrong():
+    said = sentences(replace(WELL, **{fact: value for fact, (value, _, _) in WRONG.items()}))
+    assert len(said) == len(WRONG)
+    assert [s.level for s in said] == sorted((s.level for s in said), reverse=True)
+    assert said[0].what.startswith("The spool's disk failed")

@@ -1,0 +1,135 @@
+"""The model of joint states does what the daemon does: both take the same random walks and stay the same."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+
+import pytest
+
+from appliance.adapters.journal import SqliteTransaction, _read_statements
+from appliance.core.identity import Identity
+from appliance.core.link import LinkEvent
+from appliance.core.share import ShareEvent, ShareState
+from appliance.core.slip import SlipEvent
+from appliance.core.table import Effect
+from appliance.daemon.minting import LinkTerms, ShareSecrets, seal_share
+from appliance.daemon.transitions import Transitions
+from appliance.errors import NotPossibleError
+from appliance.formats.envelope import FactorKind
+from appliance.formats.sealed import Sealer
+from tests.core.joint import Joint, born, on_link, on_share, on_slip, quiet
+
+SHARE_ID = bytes(16)
+
+
+class Box:
+    """The daemon's transitions over a journal in memory, with one share."""
+
+    def __init__(self, state: ShareState, *, waits: bool) -> None:
+        self._connection = sqlite3.connect(":memory:")
+        self._connection.row_factory = sqlite3.Row
+        statements = _read_statements()
+        self._connection.executescript(statements["schema"])
+        self._tx = SqliteTransaction(self._connection, statements)
+        sealer = Sealer(bytes(32))
+        terms = LinkTerms(FactorKind.NONE, 7, 14, wait_for_all=waits)
+        self._transitions = Transitions({"SLIPWAY": terms}, sealer, lambda: 0.0)
+        secrets = ShareSecrets(Identity("1", "", "Rivers^Ada", "19700131"), bytes(32))
+        self._share = self._tx.one(
+            "add_share",
+            share_id=SHARE_ID,
+            state=str(state),
+            profile="SLIPWAY",
+            patient_key=b"",
+            sealed=seal_share(SHARE_ID, secrets, sealer),
+            display=b"",
+            held_because="",
+            now=0.0,
+            visit_ends_at=1.0,
+        )["id"]
+        self._study = self._tx.one("add_study", share=self._share, study_key=b"", now=0.0)["id"]
+        self.share(ShareEvent.OPENED)
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def share(self, event: ShareEvent) -> None:
+        self._transitions.share(self._tx, self._share, event)
+
+    def link(self, n: int, event: LinkEvent) -> None:
+        self._transitions.link(self._tx, self._tx.all("links", share=self._share)[n]["id"], event)
+
+    def slip(self, n: int, event: SlipEvent) -> None:
+        self._transitions.slip(self._tx, self._tx.all("slips_of_share", share=self._share)[n]["id"], event)
+
+    def study(self, state: str) -> None:
+        self._tx.do("set_study_state", id=self._study, state=state, source="")
+        if state == "quiet":
+            self._transitions.mint_waiting(self._tx, self._share)
+
+    def picture(self) -> tuple[object, ...]:
+        links = self._tx.all("links", share=self._share)
+        numbers = {row["id"]: n for n, row in enumerate(links)}
+        return (
+            self._tx.one("share", id=self._share)["state"],
+            [(row["state"], row["sealed"] is not None) for row in links],
+            [row["state"] for row in self._tx.all("slips_of_share", share=self._share)],
+            sorted(
+                (row["kind"], numbers.get(row["link"], -1))
+                for row in self._tx.all("effects_of_share", share=self._share)
+            ),
+        )
+
+
+def picture(joint: Joint) -> tuple[object, ...]:
+    about_share = (Effect.MINT_LINK, Effect.DELETE_SHARE)
+    return (
+        joint.share,
+        [(link.state, link.secret) for link in joint.links],
+        list(joint.slips),
+        sorted((post.effect, -1 if post.effect in about_share else post.link) for post in joint.outbox),
+    )
+
+
+def walk(seed: int, start: ShareState, *, waits: bool) -> int:
+    """Random events, possible or not, until the links are six; how many were possible."""
+    chance, joint, box, possible = random.Random(seed), born(start, waits=waits), Box(start, waits=waits), 0
+    for _ in range(60):
+        if len(joint.links) >= 6:
+            break
+        n = chance.randrange(len(joint.links)) if joint.links else -1
+        about = chance.choice(("share", "link", "slip", "study") if joint.links else ("share", "study"))
+        try:
+            after = joint
+            if about == "study":
+                state = chance.choice(("arriving", "quiet"))
+                after = after._replace(arriving=waits and state == "arriving")
+                after = quiet(after) if state == "quiet" and after.share is ShareState.OPEN else after
+                if after.share is ShareState.OPEN:
+                    joint = after
+                    box.study(state)
+            elif about == "share":
+                event = chance.choice([event for event in ShareEvent if event is not ShareEvent.OPENED])
+                joint = on_share(joint, event)
+                box.share(event)
+            elif about == "link":
+                event = chance.choice([event for event in LinkEvent if event is not LinkEvent.MINTED])
+                joint = on_link(joint, n, event)
+                box.link(n, event)
+            else:
+                event = chance.choice(list(SlipEvent))
+                joint = on_slip(joint, n, event)
+                box.slip(n, event)
+        except NotPossibleError:
+            continue
+        possible += 1
+        assert picture(joint) == box.picture(), about
+    box.close()
+    return possible
+
+
+@pytest.mark.parametrize("waits", [False, True])
+@pytest.mark.parametrize("start", [ShareState.OPEN, ShareState.HELD])
+def test_the_model_and_the_daemon_stay_the_same_on_every_walk(start, waits):
+    assert sum(walk(seed, start, waits=waits) for seed in range(60)) > 600
