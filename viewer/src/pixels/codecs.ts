@@ -141,7 +141,7 @@ async function decodeJpegLossless(encoded: Bytes, image: ImagePixels): Promise<S
 
 /** A JPEG that is RGB by its dataset and has neither JFIF nor Adobe marker would be taken for YCbCr: say it is not. */
 export function markRgb(encoded: Bytes): Bytes {
-  for (let at = 2; at + 4 < encoded.length && encoded[at] === 0xff; ) {
+  for (let at = 2; at + 4 < encoded.length && encoded[at] === 0xff;) {
     const marker = encoded[at + 1]!;
     if (marker === 0xe0 || marker === 0xee) return encoded;
     if (marker === 0xda) break;
@@ -154,7 +154,7 @@ export function markRgb(encoded: Bytes): Bytes {
 
 /** Bits a sample, from the frame header (SOF0, 1, 2). */
 export function jpegPrecision(encoded: Uint8Array): number {
-  for (let at = 2; at + 4 < encoded.length && encoded[at] === 0xff; ) {
+  for (let at = 2; at + 4 < encoded.length && encoded[at] === 0xff;) {
     const marker = encoded[at + 1]!;
     if (marker === 0xff) {
       at++; // fill byte

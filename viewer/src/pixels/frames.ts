@@ -104,7 +104,7 @@ async function frameByOffset(dataset: Dataset, frames: number, frame: number): P
   const next = table.offsets[frame + 1];
   const items = await dataset.range(table.base + offset, next === undefined ? dataset.size : table.base + next);
   const parts: Bytes[] = [];
-  for (let at = 0; at + ITEM_HEADER_BYTES <= items.length; ) {
+  for (let at = 0; at + ITEM_HEADER_BYTES <= items.length;) {
     const length = itemLength(items.subarray(at, at + ITEM_HEADER_BYTES));
     if (length === undefined) break; // the delimiter behind the last fragment
     parts.push(items.subarray(at + ITEM_HEADER_BYTES, at + ITEM_HEADER_BYTES + length));

@@ -67,7 +67,7 @@ function readSegment(state: State, marker: number, body: Uint8Array, end: number
 }
 
 function readQuantization(state: State, body: Uint8Array): void {
-  for (let at = 0; at < body.length; ) {
+  for (let at = 0; at < body.length;) {
     const head = body[at++]!;
     const wide = head >> 4;
     const table = new Uint16Array(64);
@@ -80,7 +80,7 @@ function readQuantization(state: State, body: Uint8Array): void {
 }
 
 function readHuffman(state: State, body: Uint8Array): void {
-  for (let at = 0; at + 17 <= body.length; ) {
+  for (let at = 0; at + 17 <= body.length;) {
     const head = body[at]!;
     const counts = body.subarray(at + 1, at + 17);
     const total = counts.reduce((sum, count) => sum + count, 0);

@@ -2,9 +2,9 @@
 
 export interface GestureTarget {
   /** True while one finger changes brightness. */
-  readonly brightnessMode: boolean;
+  brightnessMode(): boolean;
   /** True while one finger moves the zoomed picture. */
-  readonly panMode: boolean;
+  panMode(): boolean;
   /** Go by so many images; fractions add up. */
   scroll(images: number): void;
   brightness(dx: number, dy: number): void;
@@ -46,8 +46,8 @@ export function listenToGestures(stage: HTMLElement, target: GestureTarget, pxPe
   });
 
   function drag(finger: Finger, dx: number, dy: number): void {
-    if (finger.right || target.brightnessMode) target.brightness(dx, dy);
-    else if (target.panMode) target.zoom(1, 0, 0, dx, dy);
+    if (finger.right || target.brightnessMode()) target.brightness(dx, dy);
+    else if (target.panMode()) target.zoom(1, 0, 0, dx, dy);
     else target.scroll(-dy / pxPerImage()); // as a page is scrolled: up brings the next
   }
 

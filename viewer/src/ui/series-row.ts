@@ -1,10 +1,10 @@
 /** One series in the list: a small picture, what it is, how many images. */
 import { key, type Loader, URGENCY } from "../lib/loader.ts";
 import type { Series } from "../lib/manifest.ts";
+import { type Slot, seriesName } from "../lib/slots.ts";
 import { texts } from "../lib/texts.ts";
 import { type Frame, render } from "../pixels/render.ts";
 import { h } from "./dom.ts";
-import { type Slot, seriesName } from "./study.ts";
 
 const THUMBNAIL_PX = 144; // twice its size on the page, for sharp screens
 

@@ -1,10 +1,10 @@
 /** The screen of an open share: whose images, how many are here, the series, the other files, saving. */
 import type { ErrorCode } from "../lib/errors.ts";
 import { dicomDate, moment, personName } from "../lib/format.ts";
-import { fileKind } from "../lib/kinds.ts";
 import type { Loader } from "../lib/loader.ts";
-import type { Instance, Manifest, Series, Study } from "../lib/manifest.ts";
+import type { Manifest, Series, Study } from "../lib/manifest.ts";
 import { listed } from "../lib/session.ts";
+import { seriesName, slotsOf } from "../lib/slots.ts";
 import { noticeFor, texts } from "../lib/texts.ts";
 import { h, show } from "./dom.ts";
 import { FileList } from "./files.ts";
@@ -155,21 +155,6 @@ export class StudyScreen {
     }
     return undefined;
   }
-}
-
-/** One picture that can be shown: a frame of an instance. */
-export interface Slot {
-  readonly instance: Instance;
-  readonly frame: number;
-}
-
-export function slotsOf(series: Series): Slot[] {
-  const drawable = series.instances.filter((instance) => !fileKind(instance));
-  return drawable.flatMap((instance) => Array.from({ length: instance.frames }, (_, frame) => ({ instance, frame })));
-}
-
-export function seriesName(series: Series): string {
-  return series.description || texts.modalities[series.modality] || words.unnamedSeries;
 }
 
 function studyLine(study: Study): string {

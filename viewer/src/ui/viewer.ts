@@ -2,6 +2,7 @@
 import { codeOf } from "../lib/errors.ts";
 import { key, type Loader, URGENCY } from "../lib/loader.ts";
 import type { DrawableFrame } from "../lib/messages.ts";
+import type { Slot } from "../lib/slots.ts";
 import { noticeFor, texts } from "../lib/texts.ts";
 import { Cine } from "./cine.ts";
 import { Contrast } from "./contrast.ts";
@@ -9,7 +10,6 @@ import { h, icon } from "./dom.ts";
 import { listenToGestures } from "./gestures.ts";
 import { dicomFile, saveBlob } from "./save.ts";
 import { Stage } from "./stage.ts";
-import type { Slot } from "./study.ts";
 
 const words = texts.viewer;
 const AHEAD = 8; // images decoded before they are asked for, in the direction of travel
@@ -63,7 +63,7 @@ export class Viewer {
     this.slider.max = String(slots.length);
     this.cine.button.hidden = slots.length < 2;
     this.sayHelp();
-    this.go(at >= 0 ? at : Math.min(this.index, slots.length - 1), at < 0);
+    void this.go(at >= 0 ? at : Math.min(this.index, slots.length - 1), at < 0);
   }
 
   focus(): void {
@@ -118,16 +118,11 @@ export class Viewer {
   private listen(): void {
     this.slider.addEventListener("input", () => this.jump(Number(this.slider.value) - 1));
     this.brightness.addEventListener("click", () => this.toggleBrightness());
-    const self = this;
     listenToGestures(
       this.stage.element,
       {
-        get brightnessMode() {
-          return self.brightnessMode;
-        },
-        get panMode() {
-          return self.stage.zoomed;
-        },
+        brightnessMode: () => this.brightnessMode,
+        panMode: () => this.stage.zoomed,
         scroll: (images) => this.scrollBy(images),
         brightness: (dx, dy) => this.contrast.drag(dx, dy),
         zoom: (...change) => this.stage.transform(...change),
@@ -186,7 +181,7 @@ export class Viewer {
   /** What a person does: it stops the film. */
   private jump(index: number): void {
     this.cine.stop();
-    this.go(Math.min(this.slots.length - 1, Math.max(0, index)));
+    void this.go(Math.min(this.slots.length - 1, Math.max(0, index)));
   }
 
   /** Shows image `index`, at once if it is decoded, else as soon as it is. */
