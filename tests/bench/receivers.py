@@ -27,6 +27,9 @@ UNCHANGED = {"ct": 120, "small": 120}  # instances; 40 ms are lost on each, so m
 UNCHANGED_ROUNDS_MAX = 3
 SEND_S = 180  # for one load; the slowest takes 20 s
 
+IDLE_MAX = 0.3  # load average above which somebody else is at work
+NOT_IDLE = " (the machine was not idle: those that wait for the disk lose the most by it; measure again)"
+
 _SENT = re.compile(r"with status SUCCESS\s*: (\d+)")
 
 Sending = Callable[[Running], tuple[float, int, str]]  # seconds, acknowledged instances, problem
@@ -149,7 +152,8 @@ def main() -> int:
     asked = parse()
     names = asked.loads.split(",")
     # Both from before the first run: what follows would not be the machine's own.
-    conditions = [f"load average before: {os.getloadavg()[0]:.2f}", *disk.floor(FOLDERS)]
+    busy = os.getloadavg()[0]
+    conditions = [f"load average before: {busy:.2f}{NOT_IDLE if busy > IDLE_MAX else ''}", *disk.floor(FOLDERS)]
     bench = Bench(asked.limit, lambda line: print(line, file=sys.stderr, flush=True))
     run_all(asked, names, bench)
     if asked.json:
