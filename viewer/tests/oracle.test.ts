@@ -141,8 +141,10 @@ function readValues(path: string): Float64Array {
   return Float64Array.from(wide, Number);
 }
 
-describe("what is no picture", () => {
-  it.for(realFiles().filter(({ name }: RealFile) => NO_PICTURE.has(name)))("$name is refused", async ({ path }) => {
+const refused = realFiles().filter(({ name }: RealFile) => NO_PICTURE.has(name));
+
+describe.runIf(refused.length > 0)("what is no picture", () => {
+  it.for(refused)("$name is refused", async ({ path }) => {
     await expect(decode(path)).rejects.toThrow();
   });
 });

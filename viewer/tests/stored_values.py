@@ -32,9 +32,10 @@ def main() -> None:
             values = frame_zero(path)
             wide = values.astype("<i8")
             (out / f"{n}.bin").write_bytes(wide.tobytes())
-            print(json.dumps({"shape": values.shape, "kind": str(values.dtype)}))
-        except Exception as error:  # whatever pydicom cannot read is no oracle
-            print(json.dumps({"error": f"{type(error).__name__}: {error}"[:200]}))
+            row = {"shape": values.shape}
+        except (AttributeError, KeyError, RuntimeError, ValueError) as error:  # what pydicom cannot read is no oracle
+            row = {"error": f"{type(error).__name__}: {error}"[:200]}
+        sys.stdout.write(json.dumps(row) + "\n")
 
 
 if __name__ == "__main__":
