@@ -156,7 +156,7 @@ export const en = {
     next: "Next image",
     slider: "Image number",
     brightness: "Brightness",
-    brightnessHelp: "Drag: up and down for brightness, sideways for contrast",
+    brightnessHelp: "Drag up or down: brightness. Sideways: contrast",
     scrollHelp: "Drag up or down through the images, pinch to zoom",
     singleHelp: "Pinch to zoom, tap twice to reset",
     window: "Contrast",
