@@ -361,6 +361,13 @@ INSERT INTO effect (kind, share, link, slip) VALUES (:kind, :share, :link, :slip
 -- name: due_effects
 SELECT * FROM effect WHERE kind IN (SELECT value FROM json_each(:kinds))
   AND (not_before <= :now OR not_before > :now + 600)  -- nothing waits so long: the clock was wrong when it was put off
+  -- A link's successor is registered first: with its last link the vault deletes a share.
+  AND NOT (kind = 'destroy-link' AND EXISTS (
+      SELECT 1 FROM effect AS other
+      WHERE other.share = effect.share AND other.kind = 'register-link' AND other.link != effect.link))
+  -- A slip waits until its predecessor is dead: never two that work.
+  AND NOT (kind = 'print-slip' AND EXISTS (
+      SELECT 1 FROM effect AS other WHERE other.share = effect.share AND other.kind = 'destroy-link'))
 ORDER BY id LIMIT :limit;
 
 -- name: effect_done

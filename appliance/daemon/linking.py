@@ -21,7 +21,6 @@ from appliance.ports import Journal, LinkRegistration, RegisteredLink, Row, Tran
 log = logging.getLogger("slipway.linking")
 
 POLL_S = 5.0
-SUCCESSOR_PAUSE_S = 0.2
 KINDS = json.dumps([Effect.REGISTER_LINK, Effect.DESTROY_LINK, Effect.RENEW_LINK, Effect.DELETE_SHARE])
 GONE = ("share_unknown", "share_deleted", "link_unknown", "link_revoked")  # what was to be destroyed is
 BOX_REFUSED = ("device_unknown", "device_revoked", "signature_wrong")  # until the box is enrolled again
@@ -38,6 +37,8 @@ class Linking:
         sealer: Sealer,
         bell: Bell,
         clock: Callable[[], float],
+        *,
+        poll_s: float = POLL_S,
     ) -> None:
         self._journal = journal
         self._vault = vault
@@ -45,6 +46,7 @@ class Linking:
         self._sealer = sealer
         self._bell = bell
         self._clock = clock
+        self._poll_s = poll_s
 
     async def run(self) -> None:
         listener = self._bell.listener()
@@ -54,7 +56,7 @@ class Linking:
             for effect in due:
                 await self._try(effect)
             if not due:
-                await listener.wait(POLL_S)
+                await listener.wait(self._poll_s)
 
     async def _try(self, effect: Row) -> None:
         try:
@@ -87,7 +89,8 @@ class Linking:
         if kind is Effect.REGISTER_LINK:
             await self._register(effect, share, link)
         elif kind is Effect.DESTROY_LINK:
-            await self._destroy(effect, share, link)
+            await self._vault.delete_link(share["share_id"], link["link_id"])
+            await self._journal.run(lambda tx: tx.do("effect_done", id=effect["id"]))
         else:
             expires_at = await self._vault.renew_link(share["share_id"], link["link_id"], link["expires_in_s"])
             await self._journal.run(lambda tx: self._renewed(tx, effect, expires_at))
@@ -112,21 +115,6 @@ class Linking:
             )
         )
         await self._journal.run(lambda tx: self._registered(tx, effect, answer))
-
-    async def _destroy(self, effect: Row, share: Row, link: Row) -> None:
-        """Its successor is registered first: with its last link the vault deletes a share."""
-        if await self._journal.run(lambda tx: self._awaits_successor(tx, effect)):
-            later = self._clock() + SUCCESSOR_PAUSE_S
-            await self._journal.run(lambda tx: tx.do("effect_failed", id=effect["id"], not_before=later))
-            return
-        await self._vault.delete_link(share["share_id"], link["link_id"])
-        await self._journal.run(lambda tx: tx.do("effect_done", id=effect["id"]))
-
-    def _awaits_successor(self, tx: Transaction, effect: Row) -> bool:
-        return any(
-            row["kind"] == Effect.REGISTER_LINK and row["link"] != effect["link"]
-            for row in tx.all("effects_of_share", share=effect["share"])
-        )
 
     def _registered(self, tx: Transaction, effect: Row, answer: RegisteredLink) -> None:
         tx.do("share_at_vault", id=effect["share"])

@@ -31,7 +31,6 @@ log = logging.getLogger("slipway.printing")
 
 KINDS = json.dumps([Effect.PRINT_SLIP])
 POLL_S = 5.0
-PREDECESSOR_PAUSE_S = 0.2
 REFUSED_PAUSE_S = 3.0  # paper out, cover open: look again soon, staff stand before it
 LAST_SLIP_S = 25.0  # the box is told to stop: what a slip under way gets of systemd's TimeoutStopSec (30 s)
 
@@ -57,6 +56,7 @@ class Printing:
         bell: Bell,
         clock: Callable[[], float],
         *,
+        poll_s: float = POLL_S,
         refused_pause_s: float = REFUSED_PAUSE_S,
         last_slip_s: float = LAST_SLIP_S,
     ) -> None:
@@ -68,6 +68,7 @@ class Printing:
         self._sealer = sealer
         self._bell = bell
         self._clock = clock
+        self._poll_s = poll_s
         self._refused_pause_s = refused_pause_s
         self._last_slip_s = last_slip_s
         self._complaint = ""  # of the printer, when it was last asked
@@ -88,7 +89,7 @@ class Printing:
             if due:
                 await self._try(due[0])
             else:
-                await listener.wait(POLL_S)
+                await listener.wait(self._poll_s)
 
     async def _try(self, effect: Row) -> None:
         rows = await self._journal.run(lambda tx: self._collect(tx, effect))
@@ -136,10 +137,6 @@ class Printing:
             tx.do("put_off_slip", slip=effect["slip"], not_before=self._clock() + self._refused_pause_s)
 
     def _collect(self, tx: Transaction, effect: Row) -> tuple[Row, Row, Row] | None:
-        if any(row["kind"] == Effect.DESTROY_LINK for row in tx.all("effects_of_share", share=effect["share"])):
-            # An older slip of this patient may still work: never two at once.
-            tx.do("effect_failed", id=effect["id"], not_before=self._clock() + PREDECESSOR_PAUSE_S)
-            return None
         slip, link = tx.one("slip", id=effect["slip"]), tx.one("link", id=effect["link"])
         share = tx.one("share", id=effect["share"])
         queued = slip["state"] == SlipState.QUEUED

@@ -118,8 +118,11 @@ class Relaying:
         grown_at: float | None = share["grown_at"]
         try:
             pause = 0.0 if await self._relay_share(share) else self._look_again_s
-        except (VaultRefusedError, FormatError) as error:
+        except VaultRefusedError as error:
             log.error("%s. %s", error.summary, error.hint)
+            pause, grown_at = REFUSED_PAUSE_S, None
+        except FormatError as error:
+            log.error("%s, and with it images that were on their way up. Check the disk (dmesg).", error.summary)
             pause, grown_at = REFUSED_PAUSE_S, None
         now = self._monotonic()
         self._turns[share["id"]] = _Turn(now, now + pause, grown_at)

@@ -1,0 +1,286 @@
+"""A whole box without its sockets: real journal, real spool, real workers; vault, printer and clock are the test's."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from pydicom.dataset import Dataset
+
+from appliance.adapters.journal import SqliteJournal
+from appliance.adapters.spool import FileSpool
+from appliance.daemon.bell import Bell
+from appliance.daemon.linking import Linking
+from appliance.daemon.manifesting import Manifesting
+from appliance.daemon.minting import LinkTerms
+from appliance.daemon.operating import Operating
+from appliance.daemon.peers import Peers, UnknownPeers
+from appliance.daemon.placing import Placing, ProfileRules
+from appliance.daemon.printing import Printing, SlipLook
+from appliance.daemon.receiving import Receiving
+from appliance.daemon.relaying import Relaying
+from appliance.daemon.sweeping import Sweeping
+from appliance.daemon.transitions import Transitions
+from appliance.formats import link as links
+from appliance.formats import printer_profiles
+from appliance.formats.envelope import FactorKind
+from appliance.formats.sealed import Sealer
+from appliance.formats.spool_frame import Receipt
+from appliance.ports import Row
+from tests.fakes.clock import FakeClock
+from tests.fakes.slip_printers import GoodPrinter
+from tests.fakes.spool import arrival, store
+from tests.fakes.vault import RememberingVault
+from tests.synthetic import encode
+
+KEY = bytes(range(32))
+WITHIN_S = 20.0
+QUIET_S = 30.0
+VISIT_S = 12 * 3600.0
+
+# Nothing of these may ever be in a log, a path or a raw byte of the disk.
+NAME, PATIENT_ID, BIRTH_DATE = "CANARYSON^ADALBERTA", "CANARY-4711", "19700131"
+
+
+@dataclass(frozen=True)
+class Image:
+    """One instance as a modality makes it."""
+
+    patient: str = "A"
+    study: str = "1"
+    series: int = 1
+    number: int = 1
+    name: str = NAME
+    birth_date: str = BIRTH_DATE
+    patient_id: str = ""
+    pixels: bytes = b"\x01\x02" * 50
+    profile: str = "SHARE"
+    sender: str = "CT1"
+
+    @property
+    def uid(self) -> str:
+        return f"1.2.826.4711.{ord(self.patient)}.{self.study}.{self.series}.{self.number}"
+
+    @property
+    def study_uid(self) -> str:
+        return f"1.2.826.4711.{ord(self.patient)}.{self.study}"
+
+    @property
+    def dataset(self) -> bytes:
+        dataset = Dataset()
+        dataset.SOPClassUID, dataset.SOPInstanceUID = "1.2.840.10008.5.1.4.1.1.2", self.uid
+        dataset.StudyInstanceUID, dataset.SeriesInstanceUID = self.study_uid, f"{self.study_uid}.{self.series}"
+        dataset.PatientName = f"{self.name}{self.patient}"
+        dataset.PatientID = self.patient_id or f"{PATIENT_ID}-{self.patient}"
+        dataset.PatientBirthDate, dataset.PatientSex = self.birth_date, "F"
+        dataset.Modality, dataset.SeriesNumber, dataset.InstanceNumber = "CT", self.series, self.number
+        dataset.Rows, dataset.Columns = 10, 10
+        dataset.add_new(0x7FE00010, "OW", self.pixels)
+        return encode(dataset)
+
+
+def images(patient: str, count: int, **changes: Any) -> list[Image]:
+    return [Image(patient=patient, number=number, **changes) for number in range(1, count + 1)]
+
+
+def terms(**changes: Any) -> LinkTerms:
+    return replace(LinkTerms(FactorKind.BIRTH_DATE, 7, 14, wait_for_all=False), **changes)
+
+
+@dataclass
+class House:
+    """`workers` run in the background while it is entered; a test may run some only."""
+
+    folder: Path
+    vault: RememberingVault
+    printer: GoodPrinter
+    clock: FakeClock
+    journal: SqliteJournal
+    spool: FileSpool
+    bell: Bell
+    receiving: Receiving
+    placing: Placing
+    relaying: Relaying
+    linking: Linking
+    printing: Printing
+    sweeping: Sweeping
+    operating: Operating
+    vault_time: list[float | None]
+    tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+
+    def start(self, *names: str) -> None:
+        """Workers by name; all of them when none is named."""
+        workers = ("receiving", "relaying", "linking", "printing", "sweeping")
+        for name in names or workers:
+            work: Coroutine[Any, Any, None] = getattr(self, name).run()
+            self.tasks[name] = asyncio.create_task(work)
+
+    async def recover(self) -> int:
+        """What a start does before the first sender is answered; how many instances it took up."""
+        found = await self.receiving.recover()
+        await self.printing.recover()
+        return found
+
+    async def stop(self, *names: str) -> None:
+        """As the task group does it. An error that ended a worker is raised here."""
+        for name in names or tuple(self.tasks):
+            task = self.tasks.pop(name)
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    async def send(self, *several: Image) -> list[Receipt]:
+        receipts = []
+        for image in several:
+            what = arrival(image.uid, called_ae_title=image.profile, calling_ae_title=image.sender)
+            receipts.append(await store(self.spool, image.dataset, what))
+            self.receiving.stored(receipts[-1])
+        return receipts
+
+    async def until(self, condition: Callable[[], Any], *, step_s: float = 0.0, within_s: float = WITHIN_S) -> Any:
+        """The condition's first true answer; `step_s` of the test's clock go by between two looks."""
+        async with asyncio.timeout(within_s):
+            while not (found := condition()):
+                for task in self.tasks.values():
+                    if task.done():
+                        task.result()
+                await asyncio.sleep(0.01)
+                self.clock.advance(step_s)
+        return found
+
+    async def until_rows(
+        self, name: str, condition: Callable[[list[Row]], Any], *, step_s: float = 0.0, **values: Any
+    ) -> list[Row]:
+        """Until the rows of a named statement are as wanted."""
+        async with asyncio.timeout(WITHIN_S):
+            while not condition(rows := await self.rows(name, **values)):
+                for task in self.tasks.values():
+                    if task.done():
+                        task.result()
+                await asyncio.sleep(0.01)
+                self.clock.advance(step_s)
+        return rows
+
+    async def rows(self, name: str, **values: Any) -> list[Row]:
+        return await self.journal.run(lambda tx: tx.all(name, **values))
+
+    async def shares(self) -> list[Row]:
+        return (await self.rows("shares", limit=999))[::-1]
+
+    async def settled(self) -> None:
+        """Until nothing is on its way: all placed, relayed, registered and printed."""
+        await self.until(lambda: not self.receiving.behind)
+        await self.until_rows("shares_to_relay", lambda rows: not rows, step_s=0.3)
+        await self.until_rows("all_effects", lambda rows: not rows, step_s=0.3)
+
+    async def settled_relay(self) -> None:
+        """Until every share is up."""
+        await self.until(lambda: not self.receiving.behind)
+        await self.until_rows("shares_to_relay", lambda rows: not rows, step_s=0.3)
+
+    def opened(self, patient: str = "A", which: int = -1) -> Any:
+        """What the patient gets from the newest slip (or `which`)."""
+        return self.vault.open(self.printer.links[which], BIRTH_DATE)
+
+    @property
+    def secrets(self) -> set[str]:
+        """Tokens of all links that are on paper."""
+        return {url.partition("#")[2] for url in self.printer.links}
+
+
+_ALL_EFFECTS = "SELECT * FROM effect"
+
+
+@asynccontextmanager
+async def house(
+    folder: Path,
+    *,
+    vault: RememberingVault | None = None,
+    printer: Any = None,
+    profiles: dict[str, LinkTerms] | None = None,
+    clock: FakeClock | None = None,
+    file_bytes: int = 64 << 20,
+    last_slip_s: float = 5.0,
+    model: str = "TM-T20II",
+) -> AsyncIterator[House]:
+    clock, bell, sealer = clock or FakeClock(), Bell(), Sealer(KEY)
+    vault, printer = vault or RememberingVault(), printer or GoodPrinter()
+    journal = SqliteJournal(folder / "journal.db", busy_timeout_s=0.5)
+    journal._statements["all_effects"] = _ALL_EFFECTS
+    await journal.open()
+    spool = FileSpool(folder / "spool", sealer, reserve_bytes=0, file_bytes=file_bytes)
+    spool.start()
+    profiles = profiles or {"SHARE": terms()}
+    vault_time: list[float | None] = [None]
+    transitions = Transitions(profiles, sealer, clock.now)
+    rules = {
+        title: ProfileRules(VISIT_S, needs_birth_date=one.factor is FactorKind.BIRTH_DATE)
+        for title, one in profiles.items()
+    }
+    placing = Placing(rules, transitions, sealer, clock.now)
+    peers = Peers([], UnknownPeers.ACCEPT)
+    receiving = Receiving(journal, spool, placing, peers, frozenset(profiles), bell, clock.now)
+    manifesting = Manifesting(journal, sealer, "St Mary's", "en")
+    look = SlipLook("St Mary's", "", "https://unset.example.org", 80, dict.fromkeys(profiles, 1))
+    profile = printer_profiles.find(model)
+    printing = Printing(
+        journal,
+        printer,
+        profile,
+        look,
+        transitions,
+        sealer,
+        bell,
+        clock.now,
+        poll_s=0.05,
+        refused_pause_s=0.05,
+        last_slip_s=last_slip_s,
+    )
+    quiet_s = dict.fromkeys(profiles, QUIET_S)
+
+    def vault_now() -> float | None:
+        return vault_time[0]
+
+    async def reload() -> None: ...
+
+    def surroundings() -> dict[str, Any]:
+        return {"listening": ["127.0.0.1:104"], "enrolled": True, "vault_error": "", "spool_free_bytes": 1 << 40}
+
+    the_house = House(
+        folder,
+        vault,
+        printer,
+        clock,
+        journal,
+        spool,
+        bell,
+        receiving,
+        placing,
+        Relaying(journal, spool, vault, manifesting, bell, clock.monotonic, look_again_s=0.02),
+        Linking(journal, vault, transitions, sealer, bell, clock.now, poll_s=0.05),
+        printing,
+        Sweeping(journal, spool, receiving, placing, transitions, quiet_s, bell, clock.now, vault_now, every_s=0.02),
+        Operating(
+            journal, spool, receiving, printing, printer, transitions, sealer, bell, clock.now, surroundings, reload
+        ),
+        vault_time,
+    )
+    try:
+        yield the_house
+    finally:
+        await the_house.stop()
+        await asyncio.to_thread(spool.stop)
+        await journal.close()
+
+
+def uids(several: Iterable[Image]) -> set[str]:
+    return {image.uid for image in several}
+
+
+def token(url: str) -> str:
+    return links.parse(url).token

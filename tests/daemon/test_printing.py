@@ -1,0 +1,292 @@
+"""Paper: never two slips that work, never one that opens nothing, and never one left in doubt by a planned stop."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from appliance.adapters.printers.absent import AbsentPrinter
+from tests.daemon.conftest import MakeHouse
+from tests.daemon.house import House, Image, images, terms
+from tests.fakes.slip_printers import (
+    GoodPrinter,
+    PaperOutPrinter,
+    RefusingOncePrinter,
+    SilentOncePrinter,
+    SlowPrinter,
+)
+from tests.fakes.vault import DownVault
+
+
+async def slip_states(box: House) -> list[str]:
+    return [row["state"] for row in await box.rows("slips_of_share", share=1)]
+
+
+def live_papers(box: House) -> list[str]:
+    """Links on paper that open."""
+    living = []
+    for url in box.printer.links:
+        try:
+            box.vault.open(url, "19700131")
+        except (KeyError, StopIteration):
+            continue
+        living.append(url)
+    return living
+
+
+async def test_a_confirmed_slip_is_printed_and_its_secret_leaves_the_box(box: House) -> None:
+    await box.send(Image())
+    await box.settled()
+    assert await slip_states(box) == ["printed"]
+    (link,) = await box.rows("links", share=1)
+    assert link["sealed"] is None
+
+
+@pytest.mark.parametrize("times", [1, 3])
+async def test_a_slip_of_unknown_fate_is_dead_and_another_is_printed(make_house: MakeHouse, times: int) -> None:
+    async with make_house(printer=SilentOncePrinter(times)) as box:
+        box.start()
+        await box.send(Image())
+        await box.until(lambda: len(box.printer.jobs) > times)
+        await box.settled()
+        assert await slip_states(box) == ["unknown"] * times + ["printed"]
+        assert live_papers(box) == [box.printer.links[-1]]
+        assert len(set(box.printer.links)) == times + 1  # no code is ever on two papers
+        assert len(box.vault.live_links) == 1
+
+
+async def test_a_dead_slip_is_dead_at_the_vault_even_if_that_was_down(make_house: MakeHouse) -> None:
+    vault = DownVault()
+    vault.up = True
+    async with make_house(vault=vault, printer=SilentOncePrinter()) as box:
+        box.start("receiving", "relaying", "linking")
+        await box.send(Image())
+        await box.until(lambda: "put_link" in vault.calls)
+        await box.settled_relay()
+        await box.until_rows("links", lambda rows: rows[0]["state"] == "active", share=1)
+        vault.up = False
+        box.start("printing")
+        await box.until(lambda: box.printer.jobs)
+        await box.until(lambda: vault.refused, step_s=1)
+        vault.up = True
+        await box.settled()
+        assert live_papers(box) == [box.printer.links[-1]]
+
+
+async def test_a_refused_slip_is_tried_again_with_the_same_link(make_house: MakeHouse) -> None:
+    async with make_house(printer=RefusingOncePrinter()) as box:
+        box.start()
+        await box.send(Image())
+        await box.until(lambda: box.printer.jobs, step_s=0.01)
+        await box.settled()
+        assert await slip_states(box) == ["printed"]
+        assert len(box.vault.live_links) == 1
+
+
+async def test_a_printer_without_paper_keeps_the_slips_and_prints_them_later(make_house: MakeHouse) -> None:
+    printer = PaperOutPrinter()
+    async with make_house(printer=printer) as box:
+        box.start()
+        await box.send(Image(patient="A"), Image(patient="B"))
+        await box.until(lambda: printer.asked >= 3)
+        assert printer.jobs == []
+        printer.load_paper()
+        await box.until(lambda: len(printer.jobs) == 2)
+        await box.settled()
+        assert len(live_papers(box)) == 2
+
+
+async def test_a_printer_that_is_not_ready_is_complained_of_once(
+    make_house: MakeHouse, caplog: pytest.LogCaptureFixture
+) -> None:
+    printer = PaperOutPrinter()
+    async with make_house(printer=printer) as box:
+        box.start()
+        await box.send(Image())
+        await box.until(lambda: printer.asked >= 5)
+    complaints = [record for record in caplog.records if "out of paper" in record.getMessage()]
+    assert len(complaints) == 1
+
+
+async def test_a_box_without_a_printer_goes_on_relaying(make_house: MakeHouse) -> None:
+    async with make_house(printer=NoPrinter()) as box:
+        box.start()
+        await box.send(*images("A", 3))
+        await box.settled_relay()
+        (share,) = box.vault.shares.values()
+        assert share.manifest[0]
+        assert await slip_states(box) == ["queued"]
+
+
+class NoPrinter(AbsentPrinter, GoodPrinter):
+    """[printer] device = "none"."""
+
+    def __init__(self) -> None:
+        GoodPrinter.__init__(self)
+
+
+async def test_a_slip_under_way_is_finished_when_the_box_is_told_to_stop(make_house: MakeHouse) -> None:
+    printer = SlowPrinter()
+    async with make_house(printer=printer) as box:
+        box.start()
+        await box.send(Image())
+        async with asyncio.timeout(10):
+            await printer.started.wait()
+        stopping = asyncio.create_task(box.stop("printing"))
+        await asyncio.sleep(0)
+        printer.finish()
+        await stopping
+        assert await slip_states(box) == ["printed"]
+    async with make_house(vault=box.vault, printer=printer, clock=box.clock) as again:
+        await again.recover()
+        again.start()
+        await again.settled()
+        assert len(printer.jobs) == 1
+
+
+async def test_a_printer_that_hangs_does_not_keep_the_box_from_stopping(make_house: MakeHouse) -> None:
+    printer = SlowPrinter()
+    async with make_house(printer=printer, last_slip_s=0.1) as box:
+        box.start()
+        await box.send(Image())
+        async with asyncio.timeout(10):
+            await printer.started.wait()
+        async with asyncio.timeout(5):
+            await box.stop("printing")
+        assert await slip_states(box) == ["printing"]
+        printer.finish()
+
+
+async def test_a_slip_that_was_printing_when_the_box_died_is_dead_after_the_restart(make_house: MakeHouse) -> None:
+    printer = SlowPrinter()
+    async with make_house(printer=printer, last_slip_s=0.0) as box:
+        box.start()
+        await box.send(Image())
+        async with asyncio.timeout(10):
+            await printer.started.wait()
+    assert printer.jobs == []
+    good = GoodPrinter()
+    async with make_house(vault=box.vault, printer=good, clock=box.clock) as again:
+        await again.recover()
+        again.start()
+        await again.settled()
+        assert await slip_states(again) == ["unknown", "printed"]
+        assert len(again.vault.live_links) == 1
+        assert len(good.jobs) == 1
+        assert live_papers(again) == good.links
+
+
+async def test_reprinting_while_the_first_slip_prints_leaves_one_that_works(make_house: MakeHouse) -> None:
+    printer = SlowPrinter()
+    async with make_house(printer=printer) as box:
+        box.start()
+        await box.send(Image())
+        async with asyncio.timeout(10):
+            await printer.started.wait()
+        await box.operating.command("slips-reprint", {"number": "s-00001", "why": "in a hurry"})
+        printer.finish()
+        await box.until(lambda: len(printer.jobs) == 2)
+        await box.settled()
+        assert await slip_states(box) == ["void", "printed"]
+        assert live_papers(box) == [printer.links[-1]]
+
+
+async def test_revoking_while_the_slip_prints_leaves_none_that_works(make_house: MakeHouse) -> None:
+    printer = SlowPrinter()
+    async with make_house(printer=printer) as box:
+        box.start()
+        await box.send(Image())
+        async with asyncio.timeout(10):
+            await printer.started.wait()
+        (share,) = await box.shares()
+        await box.operating.command("shares-revoke", {"id": share["share_id"].hex()})
+        printer.finish()
+        await box.settled()
+        assert live_papers(box) == []
+        assert len(printer.jobs) == 1
+
+
+# -- profiles that print when the study is complete ------------------------------------------------------------------
+
+WHEN_COMPLETE = {"SHARE": terms(wait_for_all=True)}
+
+
+async def test_a_profile_that_prints_when_complete_waits_for_silence(make_house: MakeHouse) -> None:
+    async with make_house(profiles=WHEN_COMPLETE) as box:
+        box.start()
+        await box.send(*images("A", 3))
+        await box.settled_relay()
+        assert box.printer.jobs == []
+        box.clock.advance(31)
+        await box.until(lambda: box.printer.jobs)
+        await box.settled()
+        assert box.opened().manifest.state == "quiet"
+        assert len(box.printer.jobs) == 1
+
+
+async def test_two_reprints_before_the_study_is_complete_print_one_slip(make_house: MakeHouse) -> None:
+    async with make_house(profiles=WHEN_COMPLETE) as box:
+        box.start()
+        await box.send(Image(number=1))
+        await box.until(lambda: not box.receiving.behind)
+        await box.until_rows("studies", lambda rows: rows, share=1)
+        box.clock.advance(31)
+        await box.until(lambda: box.printer.jobs)
+        await box.settled()
+        await box.send(Image(number=2))  # late: the study arrives again
+        await box.until_rows("studies", lambda rows: rows[0]["state"] == "arriving", share=1)
+        for _ in range(3):
+            await box.operating.command("slips-reprint", {"number": "S-00001", "why": "lost"})
+        box.clock.advance(31)
+        await box.until(lambda: len(box.printer.jobs) == 2)
+        await box.settled()
+        assert len(box.printer.jobs) == 2
+        assert len(box.vault.live_links) == 1
+
+
+async def test_a_waiting_slip_and_a_changed_profile_do_not_make_two(make_house: MakeHouse) -> None:
+    """The settings changed to print at once while a slip waited for the study to be complete."""
+    async with make_house(profiles=WHEN_COMPLETE) as box:
+        box.start("receiving")
+        await box.send(Image(number=1))
+        await box.until(lambda: not box.receiving.behind)
+        (share,) = await box.until_rows("shares", lambda rows: rows, limit=9)
+    async with make_house(vault=box.vault, printer=box.printer, clock=box.clock) as again:
+        again.start()
+        await again.until(lambda: again.bell)
+        await again.send(Image(number=2))
+        await again.until_rows("instances", lambda rows: len(rows) == 2, share=share["id"])
+        again.clock.advance(31)
+        await again.until(lambda: again.printer.jobs)
+        await again.settled()
+        assert len(again.vault.live_links) == 1
+
+
+# -- factors ---------------------------------------------------------------------------------------------------------
+
+
+async def test_a_pin_profile_tells_staff_the_pin_that_opens_the_slip(make_house: MakeHouse) -> None:
+    from appliance.formats.envelope import FactorKind
+
+    async with make_house(profiles={"SHARE": terms(factor=FactorKind.PIN)}) as box:
+        box.start()
+        await box.send(Image(birth_date=""))
+        await box.settled()
+        (share,) = await box.shares()
+        story = await box.operating.command("shares-show", {"id": share["share_id"].hex()})
+        pin = story["links"][0]["pin"]
+        assert len(pin) == 6
+        assert box.vault.open(box.printer.links[0], pin).datasets
+
+
+async def test_a_held_share_without_a_birth_date_can_be_released_with_a_pin(make_house: MakeHouse) -> None:
+    async with make_house() as box:
+        box.start()
+        await box.send(Image(birth_date=""))
+        await box.until(lambda: not box.receiving.behind)
+        (share,) = await box.until_rows("shares", lambda rows: rows, limit=9)
+        assert share["state"] == "held"
+        story = await box.operating.command("shares-release", {"id": share["share_id"].hex(), "why": "asked her"})
+        await box.settled()
+        assert box.vault.open(box.printer.links[0], story["links"][0]["pin"]).datasets
