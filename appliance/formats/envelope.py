@@ -30,8 +30,8 @@ class FactorKind(StrEnum):
 
 
 _FORMS = {
-    FactorKind.BIRTH_DATE: (re.compile(r"\d{8}"), "a birth date is eight digits, YYYYMMDD"),
-    FactorKind.PIN: (re.compile(r"\d{4,12}"), "a PIN is digits only"),
+    FactorKind.BIRTH_DATE: (re.compile(r"[0-9]{8}"), "a birth date is eight digits, YYYYMMDD"),
+    FactorKind.PIN: (re.compile(r"[0-9]{4,12}"), "a PIN is digits only"),
     FactorKind.NONE: (re.compile(r""), "this link wants no second factor"),
 }
 
