@@ -34,10 +34,16 @@ def decode(data: bytes) -> Enrolment:
     try:
         value = json.loads(data)
         return Enrolment(
-            url=value["url"],
-            device_id=value["device_id"],
+            url=_text(value["url"]),
+            device_id=_text(value["device_id"]),
             key=Ed25519PrivateKey.from_private_bytes(base64url.decode(value["key"], 32)),
             vault_key=Ed25519PublicKey.from_public_bytes(base64url.decode(value["vault_key"], 32)),
         )
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, FormatError) as error:
         raise FormatError("the enrolment file is damaged", hint="Enrol again: slipway enrol URL CODE.") from error
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str) or not value:
+        raise TypeError
+    return value

@@ -37,7 +37,7 @@ class Sealer:
         """FormatError when the value was altered, is another's, or was sealed under another spool key."""
         try:
             return self._gcm.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], label)
-        except InvalidTag as error:
+        except (InvalidTag, ValueError) as error:  # ValueError: too short to hold even a nonce
             raise FormatError("a sealed record does not open with this box's spool key") from error
 
     def seal_json(self, label: bytes, value: Any) -> bytes:
@@ -51,7 +51,7 @@ class Sealer:
         text = "\0".join((label, *parts)).encode()
         return hmac.digest(self._index_key, text, "sha256")[:16]
 
-    def fingerprint(self, index: int, segment: bytes | bytearray) -> bytes:
+    def fingerprint(self, index: int, segment: bytes | bytearray | memoryview) -> bytes:
         """16 bytes that are equal for equal segments: GMAC, ten times as fast as a hash.
 
         The nonce repeats, which GMAC forgives only while nobody sees its tags: keep them sealed.

@@ -11,6 +11,7 @@ import zlib
 from dataclasses import dataclass
 from enum import IntEnum
 
+from appliance.errors import FormatError
 from appliance.formats import base64url
 from appliance.formats.sealed import Sealer
 
@@ -104,16 +105,19 @@ def seal_receipt(receipt: Receipt, sealer: Sealer) -> bytes:
 
 
 def open_receipt(stream_id: bytes, sealed: bytes, sealer: Sealer) -> Receipt:
-    """FormatError when it was altered or sealed under another spool key."""
+    """FormatError when it was altered, sealed under another spool key, or is of another version."""
     value = sealer.open_json(_label(stream_id), sealed)
-    return Receipt(
-        stream_id=stream_id,
-        key=base64url.decode(value["key"], 32),
-        size=value["size"],
-        fingerprint=base64url.decode(value["fingerprint"]),
-        segments=tuple(Location(*segment) for segment in value["segments"]),
-        arrival=Arrival(*value["arrival"]),
-    )
+    try:
+        return Receipt(
+            stream_id=stream_id,
+            key=base64url.decode(value["key"], 32),
+            size=value["size"],
+            fingerprint=base64url.decode(value["fingerprint"]),
+            segments=tuple(Location(*segment) for segment in value["segments"]),
+            arrival=Arrival(*value["arrival"]),
+        )
+    except (KeyError, TypeError) as error:
+        raise FormatError("a receipt in the spool is of another version") from error
 
 
 def _label(stream_id: bytes) -> bytes:
