@@ -88,15 +88,23 @@ def seal(manifest: Manifest, data_key: bytes) -> bytes:
 
 
 def unseal(sealed: bytes, share_id: bytes, generation: int, data_key: bytes) -> Manifest:
-    """FormatError when it is another share's or generation's, or was altered."""
+    """FormatError when it is another share's or generation's, or was altered.
+
+    Not to be trusted although it opens: whoever made the slip has the key, and a hospital reads anybody's slips.
+    """
+    if not 0 <= generation < 1 << 32:
+        raise FormatError("the share's manifest is of an impossible generation")
     plain = stream.open_whole(data_key, stream.manifest_aad(share_id, generation), sealed)
     try:
         value = json.loads(plain)
         if value["format"] != FORMAT:
             raise FormatError("the share's manifest is of another version")
-        return _from_json(value)
-    except (ValueError, KeyError, TypeError) as error:
+        manifest = _from_json(value)
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise FormatError("the share's manifest cannot be read") from error
+    if (manifest.share_id, manifest.generation) != (share_id, generation):
+        raise FormatError("the share's manifest says that it is another's")
+    return manifest
 
 
 def _to_json(manifest: Manifest) -> dict[str, Any]:
@@ -154,36 +162,67 @@ def _from_json(value: dict[str, Any]) -> Manifest:
     patient = value["patient"]
     return Manifest(
         share_id=base64url.decode(value["share"], 16),
-        generation=value["generation"],
-        state=value["state"],
-        source=value["source"],
-        received=value["received"],
-        site=value["site"],
-        language=value["language"],
-        patient=Patient(patient["name"], patient["id"], patient["birth_date"], patient["sex"]),
-        studies=tuple(_study_from_json(study) for study in value["studies"]),
+        generation=_whole(value["generation"]),
+        state=_text(value["state"]),
+        source=_text(value["source"]),
+        received=_whole(value["received"]),
+        site=_text(value["site"]),
+        language=_text(value["language"]),
+        patient=Patient(*(_text(patient[name]) for name in ("name", "id", "birth_date", "sex"))),
+        studies=tuple(map(_study_from_json, value["studies"])),
     )
 
 
 def _study_from_json(value: dict[str, Any]) -> Study:
-    series = tuple(
-        Series(s["uid"], s["number"], s["modality"], s["description"], tuple(map(_instance_from_json, s["instances"])))
-        for s in value["series"]
+    return Study(
+        uid=_text(value["uid"]),
+        date=_text(value["date"]),
+        time=_text(value["time"]),
+        description=_text(value["description"]),
+        accession=_text(value["accession"]),
+        series=tuple(map(_series_from_json, value["series"])),
     )
-    return Study(value["uid"], value["date"], value["time"], value["description"], value["accession"], series)
+
+
+def _series_from_json(value: dict[str, Any]) -> Series:
+    return Series(
+        uid=_text(value["uid"]),
+        number=_integer(value["number"]),
+        modality=_text(value["modality"]),
+        description=_text(value["description"]),
+        instances=tuple(map(_instance_from_json, value["instances"])),
+    )
 
 
 def _instance_from_json(value: dict[str, Any]) -> Instance:
     return Instance(
-        uid=value["uid"],
-        sop_class=value["class"],
-        syntax=value["syntax"],
-        number=value["number"],
-        rows=value["rows"],
-        columns=value["columns"],
-        frames=value["frames"],
-        size=value["size"],
+        uid=_text(value["uid"]),
+        sop_class=_text(value["class"]),
+        syntax=_text(value["syntax"]),
+        number=_integer(value["number"]),
+        rows=_whole(value["rows"]),
+        columns=_whole(value["columns"]),
+        frames=_integer(value["frames"]),
+        size=_whole(value["size"]),
         stream_id=base64url.decode(value["stream"], 16),
         key=base64url.decode(value["key"], 32),
-        pieces=tuple(Piece(*piece) for piece in value["pieces"]),
+        pieces=tuple(Piece(*map(_whole, piece)) for piece in value["pieces"]),
     )
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value
+
+
+def _integer(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError
+    return value
+
+
+def _whole(value: object) -> int:
+    if _integer(value) < 0:
+        raise ValueError
+    return _integer(value)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import struct
 
+from appliance.errors import FormatError
+
 IMPLEMENTATION_CLASS_UID = "1.2.826.0.1.3680043.10.1733.1.1"
 IMPLEMENTATION_VERSION_NAME = "SLIPWAY_1"
 _LONG_VRS = (b"OB",)
+_LONGEST_VALUE_BYTES = 0xFFFE  # of a short VR. A valid UID has 64, but senders' longer ones are kept as they are
 
 
 def header(sop_class_uid: str, sop_instance_uid: str, transfer_syntax: str) -> bytes:
@@ -35,6 +38,8 @@ def _element(element: int, vr: bytes, value: bytes) -> bytes:
 
 
 def _uid(text: str) -> bytes:
+    if len(text) > _LONGEST_VALUE_BYTES:
+        raise FormatError("a UID is too long for a file")
     return _even(text.encode("ascii", "replace"), b"\0")
 
 
