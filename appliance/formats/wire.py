@@ -18,6 +18,7 @@ from appliance.errors import FormatError, SlipwayError
 from appliance.formats import base64url
 
 LABEL = "slipway"
+_RESPONSE_HEADERS = ("content-digest", "signature-input", "signature")
 _RESPONSE_COMPONENTS = f'("@status" "content-digest" "signature";req;key="{LABEL}")'
 _CROCKFORD = re.compile(r"[0-9A-HJKMNP-TV-Z]{16}\Z")
 
@@ -66,21 +67,29 @@ def check_answer(
     status: int, headers: Mapping[str, str], body: bytes, *, request_signature: str, vault_key: Ed25519PublicKey
 ) -> None:
     """AnswerNotGenuineError unless the vault itself gave this answer to that request."""
-    digest = headers.get("Content-Digest", "")
-    params = headers.get("Signature-Input", "").removeprefix(f"{LABEL}=")
-    signature = headers.get("Signature", "").removeprefix(f"{LABEL}=")
-    if not params.startswith(_RESPONSE_COMPONENTS):
+    found = {name.lower(): value for name, value in headers.items()}  # proxies change the case of names
+    digest, signature_input, signature = (found.get(name, "") for name in _RESPONSE_HEADERS)
+    if not signature_input.startswith(f"{LABEL}={_RESPONSE_COMPONENTS}"):
         raise AnswerNotGenuineError("an answer came that the vault did not sign")
-    if not hmac.compare_digest(digest, content_digest(body)):
+    if digest != content_digest(body):
         raise AnswerNotGenuineError("an answer was altered on its way")
+    params = signature_input.removeprefix(f"{LABEL}=")
     base = (
         f'"@status": {status}\n"content-digest": {digest}\n'
         f'"signature";req;key="{LABEL}": {request_signature}\n"@signature-params": {params}'
     )
     try:
-        vault_key.verify(base64.b64decode(signature.strip(":"), validate=True), base.encode())
+        vault_key.verify(_signature_bytes(signature), base.encode())
     except (InvalidSignature, ValueError) as error:
         raise AnswerNotGenuineError("an answer came that the vault did not sign") from error
+
+
+def _signature_bytes(header: str) -> bytes:
+    """ValueError unless the header is our label and one byte sequence, in the only way to write it."""
+    value = base64.b64decode(header.removeprefix(f"{LABEL}=:").removesuffix(":"), validate=True)
+    if header != f"{LABEL}=:{base64.b64encode(value).decode()}:":
+        raise ValueError
+    return value
 
 
 @dataclass(frozen=True, repr=False)
