@@ -98,6 +98,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     results = folder / "results.json"
     assert results.exists(), (folder / "console").read_text(errors="replace")[-4000:]
     found: dict[str, Any] = json.loads(results.read_text())
+    assert "traceback" not in found, found["traceback"]
     return found
 
 
@@ -226,3 +227,11 @@ def test_real_box_is_ready_listens_and_survives_a_hang(seen: dict[str, Any]) -> 
     assert found["back"], seen["real box journal"]
     assert found["watchdog"], seen["real box journal"]
     assert seen["real box end"] == "success", seen["real box journal"]
+
+
+def test_both_services_make_a_slip_from_inside_their_sandboxes(seen: dict[str, Any]) -> None:
+    if not (seen["vault importable"] and seen["box importable"]):
+        pytest.skip("a program is not complete")
+    assert "enrolled" in seen["enrolled"], seen["first slip journal"]
+    assert seen["slip"], (seen["sent"], seen["first slip journal"])
+    assert seen["object in the vault"], seen["first slip journal"]

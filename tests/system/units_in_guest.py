@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
+import traceback
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -178,6 +180,44 @@ def real_box() -> None:
     RESULTS["real box end"] = shown("slipway", "Result")
 
 
+def first_slip() -> None:
+    """Both services in their sandboxes: enrol, send one image, a slip comes out and its object reaches the vault."""
+    settings = Path("/etc/slipway/slipway.toml")
+    slips = Path("/var/lib/slipway/slips")
+    text = settings.read_text()
+    for old, new in (
+        ('unknown_peers = "park"', 'unknown_peers = "accept"'),
+        ('second_factor = "birth-date"', 'second_factor = "none"'),
+        ('device = "none"', f'device = "file://{slips}"'),
+    ):
+        assert old in text
+        text = text.replace(old, new)
+    settings.write_text(text)
+    slips.mkdir(exist_ok=True)
+    shutil.chown(slips, "slipway", "slipway")
+    ctl("start", "slipway-vault", "slipway")
+    code = said("/opt/slipway-vault/bin/slipway-vault", "enrol-code", "--json", "test")
+    RESULTS["enrolled"] = said("/usr/local/bin/slipway", "enrol", "http://127.0.0.1:8080", json.loads(code)["code"])
+    image = said(
+        "/opt/slipway/bin/python", "-c", "from pydicom.data import get_testdata_file as f; print(f('CT_small.dcm'))"
+    )
+    RESULTS["sent"] = said(
+        "/opt/slipway/bin/python", "-m", "pynetdicom", "storescu", "127.0.0.1", "104", image, "-aec", "SHARE"
+    )
+    started = time.monotonic()
+    RESULTS["slip"] = until(lambda: any(slips.glob("*.png")), 30)
+    RESULTS["slip seconds"] = round(time.monotonic() - started, 1)
+    objects = Path("/var/lib/slipway-vault/objects")
+    RESULTS["object in the vault"] = until(lambda: any(path.is_file() for path in objects.rglob("*")), 30)
+    RESULTS["first slip journal"] = journal("slipway") + journal("slipway-vault")
+    ctl("stop", "slipway", "slipway-vault")
+
+
+def said(*words: str) -> str:
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
+    return done.stdout.strip() if done.returncode == 0 else f"{done.returncode} {done.stdout} {done.stderr}"
+
+
 def is_importable(program: str, module: str) -> bool:
     words = [f"/opt/{program}/bin/python", "-c", f"from {module} import main"]
     return subprocess.run(words, capture_output=True, check=False).returncode == 0
@@ -200,11 +240,16 @@ def main() -> None:
     RESULTS["box importable"] = is_importable("slipway", "appliance.cli")
     if RESULTS["box importable"]:
         real_box()
+    if RESULTS["vault importable"] and RESULTS["box importable"]:
+        first_slip()
 
 
 if __name__ == "__main__":
     try:
         main()
+    except Exception:
+        RESULTS["traceback"] = traceback.format_exc()
+        raise
     finally:
         Path("/results.json").write_text(json.dumps(RESULTS, indent=1))
         subprocess.run(["systemctl", "poweroff"], check=False)
