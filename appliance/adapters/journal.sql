@@ -211,7 +211,7 @@ WHERE state IN ('open', 'held') AND opened_at > :now;
 UPDATE study SET grown_at = :now WHERE id = :id;
 
 -- name: same_sop
-SELECT id, fingerprint FROM instance WHERE share = :share AND sop_key = :sop_key AND duplicate = 0;
+SELECT fingerprint FROM instance WHERE share = :share AND sop_key = :sop_key AND duplicate = 0;
 
 -- name: add_instance
 INSERT INTO instance (share, study, sop_key, stream_id, fingerprint, duplicate, sealed, size, segments, first_file,

@@ -68,14 +68,15 @@ class Placing:
         candidates = self._candidates(tx, arrived, study_key)
         placement = self._decide(arrived, candidates)
         share = placement.share
-        if share is not None and (known := self._known(tx, share, arrived)) is not None:
-            if known["fingerprint"] == arrived.receipt.fingerprint:
-                self._add_instance(tx, arrived, share, None, duplicate=True)
-                return
+        known = self._known(tx, share, arrived)
+        if known and arrived.receipt.fingerprint not in known:
             held = [c.share for c in candidates if c.held and c.has_study and c.share != share]
             share, placement = (held[0] if held else None), Placement(None, SAME_UID_OTHER_BYTES)
+            known = self._known(tx, share, arrived)
         if share is None:
             self._open_share(tx, arrived, study_key, placement)
+        elif arrived.receipt.fingerprint in known:
+            self._add_instance(tx, arrived, share, None, duplicate=True)
         else:
             self._grow(tx, arrived, share, study_key)
 
@@ -116,8 +117,10 @@ class Placing:
     def _patient_key(self, identity: Identity) -> bytes:
         return self._sealer.index("patient", identity.patient_id)
 
-    def _known(self, tx: Transaction, share: int, arrived: Arrived) -> Row | None:
-        return tx.first("same_sop", share=share, sop_key=self._sop_key(arrived))
+    def _known(self, tx: Transaction, share: int | None, arrived: Arrived) -> set[bytes]:
+        """Fingerprints of what the share has under this SOP Instance UID."""
+        rows = tx.all("same_sop", share=share, sop_key=self._sop_key(arrived))
+        return {row["fingerprint"] for row in rows}
 
     def _sop_key(self, arrived: Arrived) -> bytes:
         return self._sealer.index("instance", arrived.receipt.arrival.sop_instance_uid)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import shlex
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable
 
@@ -59,6 +60,9 @@ class Receiving:
     # -- the acceptor's questions (ports.Reception) ----------------------------------------------------------------
 
     def admit(self, request: AssociateRequest, address: str) -> Rejection | None:
+        if not (request.calling_ae_title + request.called_ae_title).isprintable():  # PS3.5 section 6.2, AE
+            log.warning("refused %s: an AE title with control characters", address)
+            return CALLING_AE_UNKNOWN
         known = self.peers.knows(request.calling_ae_title, address)
         if not known and self.peers.unknown is not UnknownPeers.ACCEPT:
             self._refuse_peer(request.calling_ae_title, address)
@@ -76,7 +80,11 @@ class Receiving:
 
     def _refuse_peer(self, ae_title: str, address: str) -> None:
         parked = self.peers.unknown is UnknownPeers.PARK
-        hint = f"approve it with: slipway peers approve {ae_title} {address}" if parked else "add a [[dicom.peer]]"
+        hint = (
+            f"approve it with: slipway peers approve {shlex.quote(ae_title)} {address}"
+            if parked
+            else "add a [[dicom.peer]]"
+        )
         log.warning("refused %s at %s: not a known peer; %s", ae_title, address, hint)
         self._unknown.append((ae_title, address, "parked" if parked else "refused"))
         self._some.set()

@@ -1,0 +1,134 @@
+"""What staff may ask of the running box: plain answers, and refusals that say what to do."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from appliance.errors import NotFoundError, NotPossibleError, SlipwayError
+from tests.daemon.conftest import MakeHouse
+from tests.daemon.house import House, Image, images
+from tests.fakes.slip_printers import PaperOutPrinter
+
+
+async def test_the_status_of_a_box_at_rest_is_well(box: House) -> None:
+    facts = await box.operating.command("status", {})
+    assert [sentence["level"] for sentence in facts["sentences"]] == ["ok"]
+    json.dumps(facts)
+
+
+async def test_the_status_names_what_is_wrong(make_house: MakeHouse) -> None:
+    async with make_house(printer=PaperOutPrinter()) as box:
+        facts = await box.operating.command("status", {})
+        assert any("out of paper" in sentence["what"] for sentence in facts["sentences"])
+        assert facts["sentences"][0]["do"]
+
+
+async def test_lists_show_initials_and_year_only(box: House) -> None:
+    await box.send(*images("A", 2))
+    await box.settled()
+    text = json.dumps([await box.operating.command(name, {}) for name in ("shares-list", "slips-list", "peers-list")])
+    assert "A.C. 1970" in text
+    for canary in ("CANARYSON", "CANARY-4711", "19700131", "1.2.826.4711"):
+        assert canary not in text
+
+
+async def test_the_story_of_a_share_tells_what_happened_in_order(box: House) -> None:
+    await box.send(Image())
+    await box.settled()
+    (listed,) = await box.operating.command("shares-list", {})
+    story = await box.operating.command("shares-show", {"id": listed["id"]})
+    assert [event["what"] for event in story["events"]] == [
+        "share opened",
+        "link minted",
+        "link registered",
+        "slip S-00001 started",
+        "slip S-00001 confirmed",
+    ]
+    assert (story["images"], story["at_vault"]) == (1, 1)
+
+
+@pytest.mark.parametrize("share_id", ["", "zzz", "0 OR 1=1", "%", "_"])
+async def test_what_is_no_share_id_is_told_so(box: House, share_id: str) -> None:
+    with pytest.raises(SlipwayError) as raised:
+        await box.operating.command("shares-show", {"id": share_id})
+    assert raised.value.hint
+
+
+async def test_a_share_that_is_not_there_is_not_found(box: House) -> None:
+    with pytest.raises(NotFoundError):
+        await box.operating.command("shares-show", {"id": "0123abcd"})
+
+
+async def test_an_id_that_two_shares_begin_with_is_ambiguous(box: House) -> None:
+    await box.send(*[Image(patient=chr(65 + n)) for n in range(20)])
+    await box.settled()
+    ids = [row["share_id"].hex() for row in await box.shares()]
+    twice = next(digit for digit in "0123456789abcdef" if sum(one.startswith(digit) for one in ids) > 1)
+    with pytest.raises(NotFoundError, match="more than one"):
+        await box.operating.command("shares-revoke", {"id": twice})
+
+
+async def test_releasing_a_held_share_prints_its_slip(box: House) -> None:
+    await box.send(Image(), Image(number=2, study="2", name="ANOTHER^NAME"))
+    await box.settled()
+    (held,) = await box.operating.command("shares-list", {"held": True})
+    await box.operating.command("shares-release", {"id": held["id"], "why": "twins, checked"})
+    await box.settled()
+    assert len(box.printer.jobs) == 2
+    assert set(box.opened(which=1).datasets) == {Image(number=2, study="2").uid}
+
+
+async def test_a_held_share_cannot_be_reprinted_and_a_revoked_one_not_released(box: House) -> None:
+    await box.send(Image())
+    await box.settled()
+    (share,) = await box.operating.command("shares-list", {})
+    await box.operating.command("shares-revoke", {"id": share["id"]})
+    with pytest.raises(NotPossibleError):
+        await box.operating.command("slips-reprint", {"number": "S-00001", "why": "lost"})
+    with pytest.raises(NotPossibleError):
+        await box.operating.command("shares-release", {"id": share["id"]})
+
+
+async def test_a_slip_that_is_not_there_is_not_found(box: House) -> None:
+    with pytest.raises(NotFoundError):
+        await box.operating.command("slips-reprint", {"number": "S-99999", "why": "lost"})
+
+
+async def test_a_command_of_another_version_is_not_found(box: House) -> None:
+    with pytest.raises(NotFoundError):
+        await box.operating.command("shares-teleport", {})
+
+
+async def test_nothing_to_extend_is_told_so(box: House) -> None:
+    await box.send(Image())
+    await box.settled()
+    (share,) = await box.operating.command("shares-list", {})
+    await box.operating.command("shares-revoke", {"id": share["id"]})
+    with pytest.raises(NotFoundError):
+        await box.operating.command("shares-extend", {"id": share["id"], "days": 7})
+
+
+@pytest.mark.parametrize("address", ["abc", "10.20.0", "10.20.0.5; rm", "999.1.1.1"])
+async def test_an_address_that_is_none_is_never_approved(box: House, address: str) -> None:
+    """It would be read at the next start, and the box would not start."""
+    with pytest.raises(NotFoundError):
+        await box.operating.command("peers-approve", {"ae_title": "CT1", "address": address})
+    assert await box.rows("peers") == []
+
+
+async def test_an_unseen_peer_needs_its_address(box: House) -> None:
+    with pytest.raises(NotFoundError):
+        await box.operating.command("peers-approve", {"ae_title": "CT1"})
+    approved = await box.operating.command("peers-approve", {"ae_title": "CT1", "address": "10.20.0.0/24"})
+    assert approved == [{"ae_title": "CT1", "address": "10.20.0.0/24"}]
+
+
+async def test_a_new_enrolment_is_tried_at_once(box: House) -> None:
+    await box.journal.run(lambda tx: tx.do("add_effect", kind="register-link", share=1, link=1, slip=None))
+    await box.stop("linking")
+    await box.journal.run(lambda tx: tx.do("effect_failed", id=1, not_before=box.clock.now() + 60))
+    await box.operating.command("reload", {})
+    (effect,) = await box.rows("all_effects")
+    assert effect["not_before"] == 0
