@@ -5,6 +5,7 @@ Not here: what to send and when to try again. Errors say whether trying again ca
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import time
@@ -167,7 +168,7 @@ class HttpVault:
             async with self._session.request(
                 method,
                 url,
-                data=body,
+                data=io.BytesIO(body) if body else None,  # bytes would go out in one piece and hold up the loop
                 headers=headers,
                 ssl=self._tls,
                 allow_redirects=False,
