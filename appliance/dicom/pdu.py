@@ -7,6 +7,7 @@ P-DATA-TF is not decoded here: `upper_layer` hands its fragments out while they 
 from __future__ import annotations
 
 import struct
+import warnings
 from dataclasses import dataclass, field
 from enum import IntEnum
 
@@ -34,6 +35,9 @@ class PduType(IntEnum):
     RELEASE_RP = 0x06
     ABORT = 0x07
 
+
+_FIRST_ITEM = 74  # bytes before the variable items of an A-ASSOCIATE-RQ, PS3.8 table 9-11
+MOST_ITEMS = 130  # the application context, 128 presentation contexts (their ids are odd bytes), user information
 
 RELEASE_RP = struct.pack(">BxI4x", PduType.RELEASE_RP, 4)
 
@@ -94,30 +98,73 @@ def abort(source: int, reason: int) -> bytes:
     return struct.pack(">BxIxxBB", PduType.ABORT, 4, source, reason)
 
 
+# What pynetdicom's decoders raise on malformed items; its checks of lengths are assertions.
+_UNREADABLE = (
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    AttributeError,
+    NotImplementedError,
+    AssertionError,
+    struct.error,
+)
+
+
 def decode_associate_rq(data: bytes) -> AssociateRequest:
     """The request in a whole A-ASSOCIATE-RQ PDU. ProtocolError when it is malformed (PS3.8 section 9.3.2)."""
-    pdu = A_ASSOCIATE_RQ()
+    _check_items(data)
     try:
-        pdu.decode(data)
-        primitive = pdu.to_primitive()
-        contexts = tuple(
-            ProposedContext(context.context_id, str(context.abstract_syntax), tuple(map(str, context.transfer_syntax)))
-            for context in primitive.presentation_context_definition_list
-            if context.context_id is not None
-        )
-        return AssociateRequest(
-            called_ae_title=str(primitive.called_ae_title).strip(),
-            calling_ae_title=str(primitive.calling_ae_title).strip(),
-            contexts=contexts,
-            maximum_length=primitive.maximum_length_received or 0,
-            implementation=str(primitive.implementation_class_uid or ""),
-        )
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError, NotImplementedError, struct.error) as error:
+        with warnings.catch_warnings():
+            # Each warning would quote the peer in the log, and be remembered for as long as the box runs.
+            warnings.simplefilter("ignore")
+            request = _decode(data)
+    except _UNREADABLE as error:
         raise ProtocolError("an association request could not be read") from error
+    ids = [context.context_id for context in request.contexts]
+    if len(set(ids)) < len(ids):  # images would be taken for the transfer syntax of the other one
+        raise ProtocolError("an association request proposes two presentation contexts under one id")
+    return request
+
+
+def _check_items(data: bytes) -> None:
+    """Refuse what has more items than a request can: to decode thousands of them would hold up everybody."""
+    position, items = _FIRST_ITEM, 0
+    while position < len(data):
+        position += 4 + int.from_bytes(data[position + 2 : position + 4], "big")
+        items += 1
+    if position != len(data) or items > MOST_ITEMS:
+        raise ProtocolError("an association request holds too many items, or one that is longer than the request")
+
+
+def _decode(data: bytes) -> AssociateRequest:
+    pdu = A_ASSOCIATE_RQ()
+    pdu.decode(data)
+    primitive = pdu.to_primitive()
+    contexts = tuple(
+        ProposedContext(
+            context.context_id, str(context.abstract_syntax or ""), tuple(map(str, context.transfer_syntax))
+        )
+        for context in primitive.presentation_context_definition_list
+        if context.context_id is not None
+    )
+    return AssociateRequest(
+        called_ae_title=str(primitive.called_ae_title).strip(),
+        calling_ae_title=str(primitive.calling_ae_title).strip(),
+        contexts=contexts,
+        maximum_length=primitive.maximum_length_received or 0,
+        implementation=str(primitive.implementation_class_uid or ""),
+    )
 
 
 def encode_associate_ac(request: AssociateRequest, contexts: tuple[AcceptedContext, ...], maximum_length: int) -> bytes:
     """A-ASSOCIATE-AC (PS3.8 section 9.3.3) that announces `maximum_length` bytes for P-DATA-TF PDUs to us."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return _encode(request, contexts, maximum_length)
+
+
+def _encode(request: AssociateRequest, contexts: tuple[AcceptedContext, ...], maximum_length: int) -> bytes:
     primitive = A_ASSOCIATE()
     primitive.application_context_name = "1.2.840.10008.3.1.1.1"
     primitive.calling_ae_title = request.calling_ae_title
