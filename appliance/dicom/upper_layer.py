@@ -70,9 +70,21 @@ class UpperLayer:
         self._control = 0  # message control header, PS3.8 annex E.2
 
     def receive(self, data: memoryview) -> Iterator[Event]:
-        """Events in `data`, in order. ProtocolError when the peer broke the protocol: send `abort()` and close."""
+        """Events in `data`, in order. ProtocolError when the peer broke the protocol: send `abort()` and close.
+
+        After our last word whatever comes is dropped unread (PS3.8 AA-6); the peer's end, or ARTIM, closes.
+        """
+        try:
+            yield from self._read(data)
+        except ProtocolError:
+            # Else a refused header would be waited for, and held, to its end: up to 4 GiB if somebody went on reading.
+            self._held.clear()
+            self._pdu_left = self._pdv_left = 0
+            raise
+
+    def _read(self, data: memoryview) -> Iterator[Event]:
         position, end = 0, len(data)
-        while position < end:
+        while position < end and self.state is not State.AWAITING_CLOSE:
             if self._pdv_left:
                 take = min(self._pdv_left, end - position)
                 yield self._fragment(data[position : position + take])
@@ -133,7 +145,7 @@ class UpperLayer:
         """Refuse a PDU by its first six bytes, before anything is kept of it (PS3.8 table 9-10, AA-1 and AA-8)."""
         if pdu_type == PduType.P_DATA and self.state is State.ESTABLISHED:
             if length > self._maximum_length or length < PDV_HEADER_BYTES:
-                raise ProtocolError("a P-DATA-TF PDU is longer than this box announced")
+                raise ProtocolError("a P-DATA-TF PDU is longer than this box announced, or too short for a value")
             self._pdu_left = length
             return
         allowed = {
@@ -141,7 +153,6 @@ class UpperLayer:
             State.AWAITING_DECISION: {PduType.ABORT},
             State.ESTABLISHED: {PduType.RELEASE_RQ, PduType.ABORT},
             State.AWAITING_RELEASE_DECISION: {PduType.ABORT},
-            State.AWAITING_CLOSE: {PduType.ABORT},
         }[self.state]
         if pdu_type not in allowed:
             raise ProtocolError(f"PDU type {pdu_type:#04x} came in state {self.state.value}")
@@ -157,7 +168,7 @@ class UpperLayer:
         if whole[0] == PduType.RELEASE_RQ:
             self.state = State.AWAITING_RELEASE_DECISION
             return ReleaseRequested()
-        self.state = State.AWAITING_CLOSE
+        self._close()
         return Aborted(whole[8], whole[9])
 
     def accept(self, contexts: tuple[AcceptedContext, ...]) -> bytes:
@@ -169,18 +180,22 @@ class UpperLayer:
 
     def reject(self, rejection: Rejection) -> bytes:
         """A-ASSOCIATE-RJ (AE-8)."""
-        self.state = State.AWAITING_CLOSE
+        self._close()
         return rejection.encode()
 
     def release(self) -> bytes:
         """A-RELEASE-RP (AR-4)."""
-        self.state = State.AWAITING_CLOSE
+        self._close()
         return pdu.RELEASE_RP
 
     def abort(self, reason: int = 0) -> bytes:
         """A-ABORT by the provider (AA-8)."""
-        self.state = State.AWAITING_CLOSE
+        self._close()
         return pdu.abort(2, reason)
+
+    def _close(self) -> None:
+        self.state = State.AWAITING_CLOSE
+        self._held.clear()
 
 
 def pdata(context_id: int, command: bytes) -> bytes:
