@@ -63,6 +63,7 @@ class Assembler:
 
     def __init__(self) -> None:
         self._command = bytearray()
+        self._command_context = 0  # of the command that is incomplete
         self._dataset_context: int | None = None  # the context whose dataset is due
 
     def take(self, fragment: Fragment) -> Message | None:
@@ -78,6 +79,9 @@ class Assembler:
     def _take_command(self, fragment: Fragment) -> Message | None:
         if self._dataset_context is not None:
             raise ProtocolError("a command came in the middle of a dataset")
+        if self._command and self._command_context != fragment.context_id:
+            raise ProtocolError("a command came in pieces of two presentation contexts")
+        self._command_context = fragment.context_id
         self._command += fragment.value
         if len(self._command) > MAX_COMMAND_BYTES:
             raise ProtocolError("a command set is too long")
@@ -121,10 +125,10 @@ def _ushort(elements: dict[int, bytes], element: int) -> int:
 
 def _uid(elements: dict[int, bytes], element: int) -> str:
     value = elements.get(element, b"").rstrip(b"\0 ")
-    return value.decode("ascii", "replace")[:64]
+    return value.decode("ascii", "replace")  # whole, although it may be invalid: cut, two could become one
 
 
-def response(request: Command, field: CommandField, status: int, comment: str = "") -> bytes:
+def response(request: Command, field: int, status: int, comment: str = "") -> bytes:
     """The command set that answers `request` (PS3.7 sections 9.3.1.2 and 9.3.5.2); `comment` is (0000,0902), LO."""
     parts = [_element(0x0002, _pad(request.sop_class_uid))] if request.sop_class_uid else []
     parts += [
