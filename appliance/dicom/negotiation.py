@@ -5,8 +5,9 @@ Not who may associate: that is the daemon's decision.
 
 from __future__ import annotations
 
-from pydicom.uid import UID
-from pynetdicom import sop_class
+import re
+
+from pydicom._uid_dict import UID_dictionary
 
 from appliance.dicom.pdu import AcceptedContext, AssociateRequest, ProposedContext, Result
 
@@ -16,20 +17,26 @@ EXPLICIT_LE = "1.2.840.10008.1.2.1"
 EXPLICIT_BE = "1.2.840.10008.1.2.2"
 DEFLATED_LE = "1.2.840.10008.1.2.1.99"
 
+_UID = re.compile(r"[0-9]+(\.[0-9]+)+")  # as senders write them: more than the standard allows
 _DICOM_ROOT = "1.2.840.10008."
 _STORAGE_ROOTS = ("1.2.840.10008.5.1.4.1.1.", "1.2.840.10008.5.1.4.34.")  # where the standard puts new ones
-_SERVICES = frozenset(str(uid) for uid in sop_class._UNIFIED_PROCEDURE_STEP_CLASSES.values())  # noqa: SLF001
+_STORAGE_NAME = re.compile(r"Storage( SOP Class)?( - (For Presentation|For Processing|Trial))?\Z")
+
+# JPIP, PS3.5 A.6 and A.7: such a dataset holds the address of a server in the hospital instead of the pixels.
+_REFERENCED = frozenset(f"1.2.840.10008.1.2.4.{n}" for n in (94, 95, 204, 205))
 
 # Uncompressed, worst choice last. Anything else is how the sender holds its pixels: it must not have to decompress.
 _UNCOMPRESSED = (EXPLICIT_LE, DEFLATED_LE, EXPLICIT_BE, IMPLICIT_LE)
 
 
 def is_storage(uid: str) -> bool:
-    """Storage SOP classes of the standard, those it may add later, and every private one."""
+    """Storage SOP classes of the standard (palettes, protocols too), those it may add later, and every private one."""
+    if not _UID.fullmatch(uid):
+        return False
     if not uid.startswith(_DICOM_ROOT):
         return True
-    named = UID(uid).name.removesuffix(" (Retired)").endswith("Storage")  # palettes and protocols too
-    return named or (uid.startswith(_STORAGE_ROOTS) and uid not in _SERVICES)
+    name = UID_dictionary[uid][0] if uid in UID_dictionary else ""
+    return bool(_STORAGE_NAME.search(name)) if name else uid.startswith(_STORAGE_ROOTS)
 
 
 def choose_transfer_syntax(proposed: tuple[str, ...]) -> str:
@@ -46,12 +53,13 @@ def negotiate(request: AssociateRequest) -> tuple[AcceptedContext, ...]:
 
 def _decide(context: ProposedContext) -> AcceptedContext:
     uid, proposed = context.abstract_syntax, context.transfer_syntaxes
-    if not proposed:
-        return AcceptedContext(context.context_id, uid, IMPLICIT_LE, Result.TRANSFER_SYNTAXES_NOT_SUPPORTED)
     if uid == VERIFICATION:
-        known = [syntax for syntax in proposed if syntax in _UNCOMPRESSED]
-        result = Result.ACCEPTED if known else Result.TRANSFER_SYNTAXES_NOT_SUPPORTED
-        return AcceptedContext(context.context_id, uid, known[0] if known else proposed[0], result)
-    if is_storage(uid):
-        return AcceptedContext(context.context_id, uid, choose_transfer_syntax(proposed), Result.ACCEPTED)
-    return AcceptedContext(context.context_id, uid, proposed[0], Result.ABSTRACT_SYNTAX_NOT_SUPPORTED)
+        usable = tuple(syntax for syntax in proposed if syntax in _UNCOMPRESSED)
+    elif is_storage(uid):
+        usable = tuple(syntax for syntax in proposed if _UID.fullmatch(syntax) and syntax not in _REFERENCED)
+    else:
+        return AcceptedContext(context.context_id, uid, IMPLICIT_LE, Result.ABSTRACT_SYNTAX_NOT_SUPPORTED)
+    if not usable:
+        return AcceptedContext(context.context_id, uid, IMPLICIT_LE, Result.TRANSFER_SYNTAXES_NOT_SUPPORTED)
+    chosen = usable[0] if uid == VERIFICATION else choose_transfer_syntax(usable)
+    return AcceptedContext(context.context_id, uid, chosen, Result.ACCEPTED)
