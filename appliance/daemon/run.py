@@ -69,6 +69,7 @@ async def _run(box: Box) -> None:
         await box.acceptor.stop()
         await box.control.stop()
         await asyncio.to_thread(box.spool.stop)
+        box.acceptor.hang_up()
         await box.vault.close()
         await box.journal.close()
 

@@ -1,0 +1,268 @@
+"""One DICOM association, seen by the acceptor: an asyncio socket around the upper layer's machine.
+
+One reused reception buffer a connection; fragments are copied once, into the spool's segment. A C-STORE is answered
+only when the spool says that it is durable. Who may associate, and what becomes of an instance, is the daemon's
+(`ports.Reception`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from appliance.dicom import dimse, negotiation
+from appliance.dicom.dimse import Assembler, Command, CommandField, CommandReceived, DatasetFragment, Status
+from appliance.dicom.pdu import TOO_MANY, AcceptedContext, AssociateRequest, Result
+from appliance.dicom.upper_layer import (
+    Aborted,
+    AssociationRequested,
+    Event,
+    Fragment,
+    ReleaseRequested,
+    State,
+    UpperLayer,
+    pdata,
+)
+from appliance.errors import ProtocolError, SlipwayError, SpoolFullError
+from appliance.formats.spool_frame import Arrival, Receipt
+from appliance.ports import Incoming, Peer, Reception, Spool
+
+MAXIMUM_LENGTH = 1 << 20  # bytes of a P-DATA-TF that we take; it costs no memory, as fragments are not collected
+BUFFER_BYTES = 256 * 1024  # of reception: two of DCMTK's largest PDUs
+RESPONSE_BIT = 0x8000  # PS3.7 annex E.1: of a command field
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a connection may take of the box."""
+
+    request_s: float = 10.0  # for a whole A-ASSOCIATE-RQ; a silent connection is cheap, but not for ever
+    idle_s: float = 120.0  # an association that sends nothing: modalities pause between series, hung ones never return
+    close_s: float = 5.0  # ARTIM after our last word
+    silent: int = 256  # connections without an association; the oldest makes room for one more
+    associations: int = 128  # each holds up to 1.25 MiB
+
+
+class Guests(Protocol):
+    """Everybody who is at the door or inside."""
+
+    def came(self, association: Association) -> None: ...
+
+    def may_enter(self, association: Association) -> bool: ...
+
+    def left(self, association: Association) -> None: ...
+
+
+class Association(asyncio.BufferedProtocol):
+    def __init__(
+        self, spool: Spool, reception: Reception, clock: Callable[[], float], limits: Limits, guests: Guests
+    ) -> None:
+        self._spool = spool
+        self._reception = reception
+        self._clock = clock
+        self._limits = limits
+        self._guests = guests
+        self._layer = UpperLayer(MAXIMUM_LENGTH)
+        self._assembler = Assembler()
+        self._buffer = memoryview(b"")  # made when there is something to read: the silent ones cost nothing
+        self._contexts: dict[int, AcceptedContext] = {}
+        self._storing: tuple[int, Command] | None = None  # the C-STORE whose dataset is arriving
+        self._incoming: Incoming | None = None  # None while a dataset is read and dropped
+        self._failure: SlipwayError | None = None
+        self._peer: Peer | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._heard = 0.0
+        self._unread = False  # the peer does not take our answers
+
+    # -- asyncio's side --------------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - narrows the type that asyncio promises
+        self._transport = transport
+        self._loop = asyncio.get_running_loop()
+        self._address = str((transport.get_extra_info("peername") or ("",))[0])
+        self._socket: socket.socket = transport.get_extra_info("socket")
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._timer = self._loop.call_later(self._limits.request_s, self.give_up)
+        self._guests.came(self)
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        if not self._buffer:
+            self._buffer = memoryview(bytearray(BUFFER_BYTES))
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self._acknowledge_at_once()
+        self._heard = self._loop.time()
+        try:
+            for event in self._layer.receive(self._buffer[:nbytes]):
+                self._handle(event)
+        except ProtocolError as error:
+            self._reception.complained(self._address, error)
+            self._end(self._layer.abort())
+        if self._spool.congested:
+            self._transport.pause_reading()
+            self._spool.when_relieved(self._read_on)
+
+    def pause_writing(self) -> None:
+        """Requests are not read while their answers pile up."""
+        self._unread = True
+        self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        self._unread = False
+        self._read_on()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._incoming = None
+        self._guests.left(self)
+        if self._peer is not None:
+            self._reception.closed(self._peer)
+
+    def _read_on(self) -> None:
+        if self._transport.is_closing() or self._unread:
+            return
+        if self._spool.congested:
+            self._spool.when_relieved(self._read_on)
+        else:
+            self._transport.resume_reading()
+
+    def _acknowledge_at_once(self) -> None:
+        """Senders with Nagle on wait up to 40 ms for our delayed acknowledgement, twice an image.
+
+        Linux drops the flag again by itself, so it is set anew after each read.
+        """
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+
+    # -- the upper layer's side ------------------------------------------------------------------------------------
+
+    def _handle(self, event: Event) -> None:
+        if isinstance(event, Fragment):
+            message = self._assembler.take(event)
+            if isinstance(message, DatasetFragment):
+                self._take_dataset(message)
+            elif isinstance(message, CommandReceived):
+                self._take_command(message)
+        elif isinstance(event, AssociationRequested):
+            self._decide(event.request)
+        elif isinstance(event, ReleaseRequested):
+            self._end(self._layer.release())
+        elif isinstance(event, Aborted):
+            self._transport.abort()
+
+    def _decide(self, request: AssociateRequest) -> None:
+        rejection = self._reception.admit(request, self._address)
+        if rejection is None and not self._guests.may_enter(self):
+            rejection = TOO_MANY
+        if rejection is not None:
+            self._end(self._layer.reject(rejection))
+            return
+        contexts = negotiation.negotiate(request)
+        self._contexts = {c.context_id: c for c in contexts if c.result is Result.ACCEPTED}
+        self._transport.write(self._layer.accept(contexts))
+        self._peer = Peer(request.calling_ae_title, request.called_ae_title, self._address)
+        self._reception.opened(self._peer)
+        self._watch_idle()
+
+    def _watch_idle(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        silent = self._loop.time() - self._heard
+        if silent >= self._limits.idle_s:
+            self.give_up()
+            return
+        self._timer = self._loop.call_later(self._limits.idle_s - silent + 0.1, self._watch_idle)
+
+    def give_up(self) -> None:
+        """ARTIM expired (PS3.8 AA-2), or a peer fell silent amid an association (AA-1)."""
+        if self._layer.state is State.ESTABLISHED:
+            self._transport.write(self._layer.abort())
+        self._transport.abort()
+
+    def _end(self, last_words: bytes) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        if not self._transport.is_closing():
+            self._transport.write(last_words)
+            self._timer = self._loop.call_later(self._limits.close_s, self._transport.abort)
+            self._transport.close()
+
+    # -- DIMSE -----------------------------------------------------------------------------------------------------
+
+    def _take_command(self, message: CommandReceived) -> None:
+        command, context = message.command, self._contexts.get(message.context_id)
+        if context is None:
+            raise ProtocolError("a message came on a presentation context that was not accepted")
+        if command.field & RESPONSE_BIT:
+            raise ProtocolError("an answer came to a question that was not asked")
+        if command.field == CommandField.C_ECHO_RQ:
+            self._answer(message.context_id, command, CommandField.C_ECHO_RSP, Status.SUCCESS)
+        elif command.field == CommandField.C_STORE_RQ and command.has_dataset:
+            self._begin_store(message.context_id, command)
+        elif command.field != CommandField.C_CANCEL_RQ:
+            self._storing = (message.context_id, command) if command.has_dataset else None
+            field = command.field | RESPONSE_BIT
+            self._answer(message.context_id, command, field, Status.UNRECOGNIZED_OPERATION)
+
+    def _begin_store(self, context_id: int, command: Command) -> None:
+        self._storing, self._failure, self._incoming = (context_id, command), None, None
+        try:
+            self._incoming = self._spool.begin()
+        except SlipwayError as error:
+            self._failure = error
+
+    def _take_dataset(self, fragment: DatasetFragment) -> None:
+        if self._incoming is not None:
+            self._incoming.write(fragment.value)
+        if fragment.is_last and self._storing is not None:
+            context_id, command = self._storing
+            incoming, self._storing, self._incoming = self._incoming, None, None
+            if command.field == CommandField.C_STORE_RQ:
+                self._finish_store(context_id, command, incoming)
+
+    def _finish_store(self, context_id: int, command: Command, incoming: Incoming | None) -> None:
+        def done(receipt: Receipt | None, error: Exception | None) -> None:
+            if receipt is not None:
+                self._answer(context_id, command, CommandField.C_STORE_RSP, Status.SUCCESS)
+                self._reception.stored(receipt)
+            else:
+                self._refuse_store(context_id, command, error)
+
+        if incoming is None:
+            self._refuse_store(context_id, command, self._failure)
+        elif not command.sop_instance_uid or not command.sop_class_uid:
+            failure = ProtocolError("an instance came without a SOP Instance UID", hint="Ask the modality's vendor.")
+            self._refuse_store(context_id, command, failure, Status.CANNOT_UNDERSTAND)
+        else:
+            incoming.finish(self._arrival(context_id, command), done)
+
+    def _arrival(self, context_id: int, command: Command) -> Arrival:
+        peer, context = self._peer, self._contexts[context_id]
+        assert peer is not None  # noqa: S101 - commands come only after an association was accepted
+        return Arrival(
+            calling_ae_title=peer.calling_ae_title,
+            called_ae_title=peer.called_ae_title,
+            address=peer.address,
+            sop_class_uid=command.sop_class_uid,
+            sop_instance_uid=command.sop_instance_uid,
+            transfer_syntax=context.transfer_syntax,
+            at=self._clock(),
+        )
+
+    def _refuse_store(
+        self, context_id: int, command: Command, error: Exception | None, status: Status = Status.OUT_OF_RESOURCES
+    ) -> None:
+        comment = ""
+        if isinstance(error, SlipwayError):
+            self._reception.complained(self._address, error)
+            comment = "box is full, try again later" if isinstance(error, SpoolFullError) else error.code
+        self._answer(context_id, command, CommandField.C_STORE_RSP, status, comment)
+
+    def _answer(self, context_id: int, command: Command, field: int, status: Status, comment: str = "") -> None:
+        if not self._transport.is_closing():
+            self._transport.write(pdata(context_id, dimse.response(command, field, status, comment)))
