@@ -131,7 +131,7 @@ def test_a_limit_on_file_sizes_breaks_the_spool_and_loses_nothing(tmp_path: Path
 def strace(folder: Path, inject: str, count: int = 6, size: int = 1000) -> tuple[list[str], str]:
     """What the writer said, and the trace of its system calls."""
     log = folder / "trace"
-    trace = "trace=fdatasync,fsync,pwritev,pwritev2,openat"
+    trace = "trace=fdatasync,fsync,pwrite64,pwritev,pwritev2,openat"
     command = ["strace", "-f", "-qq", "-o", str(log), "-e", trace, "-e", f"inject={inject}", *WRITER]
     run = subprocess.run(
         [*command, str(folder / "spool"), str(count), str(size)],
@@ -169,7 +169,7 @@ def test_a_failed_sync_at_the_end_of_a_file_is_no_better(tmp_path: Path, error: 
 
 
 def test_a_failed_write_breaks_the_spool(tmp_path: Path) -> None:
-    said, trace = strace(tmp_path, "pwritev,pwritev2:error=EIO:when=5")
+    said, trace = strace(tmp_path, "pwrite64,pwritev,pwritev2:error=EIO:when=5")
     assert said == ["stored"] * 2 + ["spool_broken"] * 6
     assert syncs(trace) == 2
 
