@@ -1,8 +1,8 @@
 """The spool: where arriving instances become durable, encrypted, before anybody is told so.
 
-Append-only files, one writer thread, one fdatasync for all that is waiting (group commit). The event loop seals
-segments and queues them; the thread writes, syncs and reports back. Nothing here looks inside an instance. Reading
-back is `read`; recovery is `scan`.
+One writer thread, direct writes, one fdatasync for all that is waiting (group commit). The event loop seals segments
+and queues them; the thread writes, syncs and reports back. Nothing here looks inside an instance. Reading back is
+`read`; recovery is `scan`.
 
 After a failed write or sync the file is never touched again: the error may have dropped pages that a second fsync
 would call clean. A full disk is different: nothing was acknowledged, so the spool goes on when there is space.
@@ -16,11 +16,12 @@ import os
 import threading
 import weakref
 from collections import deque
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from appliance.adapters.spool_files import SpoolFiles
+from appliance.adapters.spool_buffer import ALIGN_BYTES, AlignedBuffer, BufferPool
+from appliance.adapters.spool_files import SpoolFiles, free_bytes
 from appliance.errors import FormatError, SpoolBrokenError, SpoolFullError
 from appliance.formats import stream
 from appliance.formats.sealed import Sealer
@@ -39,8 +40,6 @@ FILE_BYTES = 64 << 20  # small enough that a file is soon free, large enough tha
 QUEUE_BYTES = 16 << 20  # unwritten ciphertext at which senders are made to wait
 RESERVE_BYTES = 512 << 20  # kept free for the journal and for what is already arriving
 
-Payload = Sequence["bytes | memoryview"]
-
 
 @dataclass(eq=False)
 class _Writing:
@@ -57,17 +56,26 @@ class _Job:
 
     writing: _Writing
     index: int
-    payload: Payload
-    size: int
+    buffer: AlignedBuffer  # room for the frame's header, then its payload
     receipt: Callable[[], bytes] | None = None
     done: Callable[[Exception | None], None] | None = None
+
+    @property
+    def size(self) -> int:
+        return len(self.buffer.view)
 
 
 class FileSpool:
     """One folder of spool files. All methods but `read` and `scan` belong to the event loop's thread."""
 
     def __init__(
-        self, folder: Path, sealer: Sealer, *, file_bytes: int = FILE_BYTES, reserve_bytes: int = RESERVE_BYTES
+        self,
+        folder: Path,
+        sealer: Sealer,
+        *,
+        file_bytes: int = FILE_BYTES,
+        reserve_bytes: int = RESERVE_BYTES,
+        spare_files: int = 0,
     ) -> None:
         self.sealer = sealer
         self._file_bytes = file_bytes
@@ -82,10 +90,11 @@ class FileSpool:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._unverified = 0
+        self.buffers = BufferPool()
         self._fd = -1
         self._at = 0
         try:
-            self._files = SpoolFiles(folder)
+            self._files = SpoolFiles(folder, file_bytes, spare_files)
         except OSError as error:
             raise SpoolBrokenError(f"the spool's folder {folder} cannot be made: {error.strerror}") from error
         numbers = self.files()
@@ -96,6 +105,7 @@ class FileSpool:
     def start(self) -> None:
         self._loop = asyncio.get_running_loop()
         try:
+            self._files.prepare()
             self._fd = self._open_file(self.file_number)
         except OSError as error:
             raise SpoolBrokenError(f"the spool's disk takes no file: {error.strerror}") from error
@@ -119,8 +129,7 @@ class FileSpool:
         """Room for one instance. SpoolFullError or SpoolBrokenError when none can be promised."""
         if self._broken is not None:
             raise self._broken
-        free = os.statvfs(self._files.folder)
-        if free.f_bavail * free.f_frsize < self._reserve_bytes:
+        if free_bytes(self._files.folder) < self._reserve_bytes:
             raise SpoolFullError("the spool's disk is nearly full")
         incoming = IncomingInstance(self)
         self._arriving.add(incoming.writing)
@@ -188,21 +197,31 @@ class FileSpool:
     def _write_frames(self, job: _Job) -> None:
         if self._at >= self._file_bytes:
             self._rotate()
-        writing = job.writing
-        writing.segments.append(self._append(FrameType.SEGMENT, writing.stream_id, job.index, job.payload))
+        writing, buffer = job.writing, job.buffer
+        length = buffer.used - HEADER_BYTES
+        header = FrameHeader(FrameType.SEGMENT, self.file_number, writing.stream_id, job.index, length)
+        buffer.view[:HEADER_BYTES] = header.encode()
+        writing.segments.append(Location(self.file_number, self._at + HEADER_BYTES, length))
         if job.receipt is not None:
-            self._append(FrameType.RECEIPT, writing.stream_id, 0, [job.receipt()])
+            buffer = self._add_receipt(buffer, writing.stream_id, job.receipt())
+        self._append(buffer)
 
-    def _append(self, kind: FrameType, stream_id: bytes, index: int, payload: Sequence[bytes | memoryview]) -> Location:
-        length = sum(len(part) for part in payload)
-        header = FrameHeader(kind, self.file_number, stream_id, index, length).encode()
-        written = os.pwritev(self._fd, [header, *payload], self._at)
-        while written < HEADER_BYTES + length:  # the next one says what is wrong: ENOSPC, most likely
-            rest = b"".join((header, *payload))[written:]
-            written += os.pwrite(self._fd, rest, self._at + written)
-        location = Location(self.file_number, self._at + HEADER_BYTES, length)
+    def _add_receipt(self, buffer: AlignedBuffer, stream_id: bytes, payload: bytes) -> AlignedBuffer:
+        """Behind the last segment, in the same write; in one of its own when there are too many segments to name."""
+        header = FrameHeader(FrameType.RECEIPT, self.file_number, stream_id, 0, len(payload)).encode()
+        if buffer.room < len(header) + len(payload):
+            self._append(buffer)
+            buffer = AlignedBuffer(len(header) + len(payload))
+        buffer.add(header, payload)
+        return buffer
+
+    def _append(self, buffer: AlignedBuffer) -> None:
+        data = buffer.finish()
+        written = os.pwrite(self._fd, data, self._at)
+        while written < len(data):  # the next one says what is wrong: ENOSPC, most likely
+            written -= written % ALIGN_BYTES
+            written += os.pwrite(self._fd, data[written:], self._at + written)
         self._at += written
-        return location
 
     def _sync(self) -> None:
         """Whatever the reason of a failure, ENOSPC too: the kernel may have dropped what it could not write."""
@@ -238,6 +257,7 @@ class FileSpool:
     def _report(self, outcomes: list[tuple[_Job, Exception | None]]) -> None:
         for job, outcome in outcomes:
             self._queued -= job.size
+            self.buffers.give(job.buffer)
             if job.done is not None:
                 job.done(outcome)
         if not self.congested and self._relieved:
@@ -294,18 +314,32 @@ class FileSpool:
 
 
 class IncomingInstance:
-    """One instance on its way in: plaintext is only ever in this one buffer, and leaves it encrypted."""
+    """One instance on its way in: each fragment is encrypted as it comes, so no plaintext is kept at all.
+
+    Which segment is the last is part of how it is encrypted, but only known at the end. The guess is that an instance
+    has one segment; a segment that was guessed wrong, two of a large instance, is encrypted once more.
+    """
 
     def __init__(self, spool: FileSpool) -> None:
         self._spool = spool
         self._key = os.urandom(stream.KEY_BYTES)
         self.writing = _Writing(os.urandom(16), [])
         self._cipher = stream.SegmentCipher.new(self._key, stream.instance_aad(self.writing.stream_id))
-        self._plain = bytearray()
-        self._room = stream.FIRST_PLAIN_BYTES
         self._index = 0
         self._size = 0
         self._fingerprints = b""
+        self._begin_segment()
+
+    def _begin_segment(self) -> None:
+        self._guess_last = self._index == 0
+        self._room = stream.FIRST_PLAIN_BYTES if self._index == 0 else stream.PLAIN_BYTES
+        self._encryptor = self._cipher.encryptor(self._index, last=self._guess_last)
+        self._fingerprinter = self._spool.sealer.fingerprinter(self._index)
+        self._buffer = self._spool.buffers.take()
+        self._buffer.used = HEADER_BYTES  # the writer fills it in, when it knows the file
+        if self._index == 0:
+            self._buffer.add(self._cipher.header)
+        self._start = self._buffer.used
 
     def write(self, value: memoryview) -> None:
         """Take a fragment. A full segment is sealed only when more comes, as the last one is marked."""
@@ -313,10 +347,14 @@ class IncomingInstance:
         while value:
             if self._room == 0:
                 self._spool.submit(self._sealed_job(last=False))
-            take = min(self._room, len(value))
-            self._plain += value[:take]
-            self._room -= take
-            value = value[take:]
+                self._index += 1
+                self._begin_segment()
+            piece, value = value[: self._room], value[self._room :]
+            buffer = self._buffer
+            self._encryptor.update_into(piece, buffer.view[buffer.used :])
+            self._fingerprinter.authenticate_additional_data(piece)
+            buffer.used += len(piece)
+            self._room -= len(piece)
 
     def finish(self, arrival: Arrival, done: Callable[[Receipt | None, Exception | None], None]) -> None:
         """End the dataset. `done` is called in the event loop when it is durable, or with the error."""
@@ -337,12 +375,17 @@ class IncomingInstance:
         self._spool.submit(job)
 
     def _sealed_job(self, *, last: bool) -> _Job:
-        sealed = bytearray(len(self._plain) + stream.TAG_BYTES)
-        self._cipher.seal_into(self._index, self._plain, memoryview(sealed), last=last)
-        payload: Payload = [self._cipher.header, memoryview(sealed)] if self._index == 0 else [memoryview(sealed)]
-        job = _Job(self.writing, self._index, payload, len(sealed))
-        self._fingerprints += self._spool.sealer.fingerprint(self._index, self._plain)
-        self._plain = bytearray()
-        self._room = stream.PLAIN_BYTES
-        self._index += 1
-        return job
+        buffer = self._buffer
+        self._encryptor.finalize()
+        buffer.add(self._encryptor.tag)
+        if last != self._guess_last:
+            self._encrypt_again(last=last)
+        self._fingerprinter.finalize()
+        self._fingerprints += self._fingerprinter.tag
+        return _Job(self.writing, self._index, buffer)
+
+    def _encrypt_again(self, *, last: bool) -> None:
+        buffer = self._buffer
+        plain = self._cipher.open(self._index, buffer.view[self._start : buffer.used], last=self._guess_last)
+        buffer.used = self._start
+        buffer.add(self._cipher.seal(self._index, plain, last=last))

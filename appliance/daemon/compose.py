@@ -78,7 +78,7 @@ def compose(settings: Settings) -> Box:
     folder = settings.spool.path
     clock = system.SystemClock()
     sealer = Sealer(system.load_spool_key(folder, settings.spool.key_file))
-    spool = FileSpool(folder / "spool", sealer)
+    spool = FileSpool(folder / "spool", sealer, spare_files=settings.spool.spare_files)
     journal = SqliteJournal(folder / "journal.db")
     vault = HttpVault(read_enrolment(settings), settings.vault.ca_file, clock.now)
     model = printer_profiles.find(settings.printer.model)

@@ -12,7 +12,10 @@ from typing import Any
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.ciphers import AEADEncryptionContext, Cipher
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.ciphers.algorithms import AES
+from cryptography.hazmat.primitives.ciphers.modes import GCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from appliance.errors import FormatError
@@ -27,7 +30,7 @@ class Sealer:
     def __init__(self, spool_key: bytes) -> None:
         self._gcm = AESGCM(_derive(spool_key, b"slipway/1 seal"))
         self._index_key = _derive(spool_key, b"slipway/1 index")
-        self._fingerprint_gcm = AESGCM(_derive(spool_key, b"slipway/1 fingerprint"))
+        self._fingerprint_key = AES(_derive(spool_key, b"slipway/1 fingerprint"))
 
     def seal(self, label: bytes, plain: bytes) -> bytes:
         nonce = os.urandom(_NONCE_BYTES)
@@ -51,12 +54,13 @@ class Sealer:
         text = "\0".join((label, *parts)).encode()
         return hmac.digest(self._index_key, text, "sha256")[:16]
 
-    def fingerprint(self, index: int, segment: bytes | bytearray | memoryview) -> bytes:
-        """16 bytes that are equal for equal segments: GMAC, ten times as fast as a hash.
+    def fingerprinter(self, index: int) -> AEADEncryptionContext:
+        """For a segment that comes in pieces: `authenticate_additional_data` each, `finalize`; `tag` is 16 bytes that
+        are equal for equal segments. GMAC, several times as fast as a hash.
 
         The nonce repeats, which GMAC forgives only while nobody sees its tags: keep them sealed.
         """
-        return self._fingerprint_gcm.encrypt(index.to_bytes(_NONCE_BYTES, "big"), b"", segment)
+        return Cipher(self._fingerprint_key, GCM(index.to_bytes(_NONCE_BYTES, "big"))).encryptor()
 
     def join_fingerprints(self, parts: bytes) -> bytes:
         return hmac.digest(self._index_key, parts, "sha256")[:16]

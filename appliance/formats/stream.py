@@ -10,7 +10,10 @@ from collections.abc import Iterator
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.ciphers import AEADEncryptionContext, Cipher
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.ciphers.algorithms import AES
+from cryptography.hazmat.primitives.ciphers.modes import GCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from appliance.errors import FormatError
@@ -33,7 +36,9 @@ class SegmentCipher:
             raise FormatError("an encrypted stream does not start with its header")
         self.header = header
         self._prefix = header[1 + SALT_BYTES :]
-        self._gcm = AESGCM(HKDF(hashes.SHA256(), KEY_BYTES, header[1 : 1 + SALT_BYTES], aad).derive(key))
+        derived = HKDF(hashes.SHA256(), KEY_BYTES, header[1 : 1 + SALT_BYTES], aad).derive(key)
+        self._gcm = AESGCM(derived)
+        self._aes = AES(derived)
 
     @classmethod
     def new(cls, key: bytes, aad: bytes) -> SegmentCipher:
@@ -43,9 +48,9 @@ class SegmentCipher:
     def nonce(self, index: int, *, last: bool) -> bytes:
         return self._prefix + index.to_bytes(4, "big") + (b"\x01" if last else b"\x00")
 
-    def seal_into(self, index: int, plain: memoryview | bytes | bytearray, out: memoryview, *, last: bool) -> int:
-        """Write the segment (tag included, header not) to `out`; bytes written. Holds no GIL while it encrypts."""
-        return self._gcm.encrypt_into(self.nonce(index, last=last), plain, None, out)
+    def encryptor(self, index: int, *, last: bool) -> AEADEncryptionContext:
+        """For a segment that comes in pieces: `update_into` each, then `finalize`, and `tag` belongs at the end."""
+        return Cipher(self._aes, GCM(self.nonce(index, last=last))).encryptor()
 
     def seal(self, index: int, plain: bytes, *, last: bool) -> bytes:
         return self._gcm.encrypt(self.nonce(index, last=last), plain, None)

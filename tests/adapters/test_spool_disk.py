@@ -169,7 +169,7 @@ def test_a_failed_sync_at_the_end_of_a_file_is_no_better(tmp_path: Path, error: 
 
 
 def test_a_failed_write_breaks_the_spool(tmp_path: Path) -> None:
-    said, trace = strace(tmp_path, "pwrite64,pwritev,pwritev2:error=EIO:when=5")
+    said, trace = strace(tmp_path, "pwrite64,pwritev,pwritev2:error=EIO:when=3")
     assert said == ["stored"] * 2 + ["spool_broken"] * 6
     assert syncs(trace) == 2
 

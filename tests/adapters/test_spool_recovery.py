@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from appliance.adapters.spool import FileSpool
+from appliance.adapters.spool_buffer import padded
 from appliance.formats.sealed import Sealer
 from appliance.formats.spool_frame import HEADER_BYTES, FrameType, Receipt, decode_header
 from tests.adapters.test_spool import KEY, noise, running
@@ -44,8 +45,13 @@ class Written:
 
 
 def walk(raw: bytes) -> Iterator[Frame]:
+    """A frame follows the last one at once, or at the next write's alignment."""
     at = 0
-    while (header := decode_header(raw[at : at + HEADER_BYTES])) is not None:
+    while at < len(raw):
+        header = decode_header(raw[at : at + HEADER_BYTES])
+        if header is None:
+            at = padded(at + 1)
+            continue
         end = at + HEADER_BYTES + header.length
         yield Frame(header.type, header.stream_id, at, end)
         at = end
@@ -191,3 +197,29 @@ def test_random_damage_never_brings_up_anything_that_was_not_finished(
     for receipt in found:
         assert receipt in written.receipts
         assert read_back(spool, receipt) == written.contents[receipt.stream_id]
+
+
+def small(folder: Path) -> FileSpool:
+    return FileSpool(folder, Sealer(KEY), file_bytes=1 << 20, reserve_bytes=0, spare_files=1)
+
+
+def spares(folder: Path) -> int:
+    return len(list(folder.glob("*.spare")))
+
+
+async def test_a_file_that_is_written_over_gives_back_only_what_is_new(tmp_path: Path) -> None:
+    spool = small(tmp_path)
+    spool.start()
+    old = [await store(spool, noise(300_000), arrival(f"1.2.{number}")) for number in range(8)]
+    for number in spool.files():
+        spool.remove(number)
+    assert spares(tmp_path) == 1
+    spool.stop()
+    spool = small(tmp_path)
+    spool.start()
+    new = await store(spool, noise(100_000), arrival("1.2.100"))
+    assert spares(tmp_path) == 0, "the spare is in use, old frames and all"
+    spool.stop()
+    kept = set(spool.files())
+    found = {receipt.stream_id for receipt in small(tmp_path).scan(set())}
+    assert found == {new.stream_id} | {r.stream_id for r in old if {s.file_number for s in r.segments} <= kept}

@@ -156,6 +156,7 @@ unknown_peers = "{self.unknown_peers}"
 device = "{self.printer}"
 [spool]
 path = "{self.spool}"
+spare_files = 0
 {self.extra}
 """
         )
