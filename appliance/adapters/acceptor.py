@@ -49,7 +49,9 @@ class Acceptor:
         """The oldest that said nothing makes room: a sender says what it wants at once, a scanner never does."""
         self._silent[association] = None
         if len(self._silent) > self._limits.silent:
-            next(iter(self._silent)).give_up()
+            oldest = next(iter(self._silent))
+            del self._silent[oldest]  # now: many may come before the loop tells that this one has left
+            oldest.give_up()
 
     def may_enter(self, association: Association) -> bool:
         if len(self._inside) >= self._limits.associations:
