@@ -39,8 +39,14 @@ check: setup     ## format, lint, types, import contracts, page's types, units
 bench: setup     ## receivers side by side, in ratios
 	@$(PY) -m tests.bench.receivers
 
+image: setup     ## a bootable disk of the box (root; minutes)
+	@$(MAKE) -C image image
+
+image-boot: setup ## boot that disk in QEMU and look inside (root; minutes)
+	@$(MAKE) -C image image-boot
+
 lock:            ## write the lock files anew
 	@.venv/bin/uv pip compile -q --universal --generate-hashes --no-annotate --no-header --python-version 3.11 pyproject.toml -o requirements.txt
 	@.venv/bin/uv pip compile -q --universal --generate-hashes --no-annotate --no-header --python-version 3.11 --extra dev pyproject.toml -o requirements-dev.txt
 
-.PHONY: help setup demo test test-long check bench lock
+.PHONY: help setup demo test test-long check bench image image-boot lock
