@@ -71,7 +71,7 @@ def _vault(settings: Settings) -> str:
 
     offset = asyncio.run(ask())
     if abs(offset) > CLOCK_TOLERANCE_S:
-        hint = "Let the box reach a time server (chrony); slips stay right, as the vault's clock decides."
+        hint = "Let the box reach a time server; slips stay right, as the vault's clock decides."
         raise SlipwayError(f"reachable, but this box's clock is {offset:+.0f} s off", hint=hint)
     return f"reachable and genuine, clock within {abs(offset):.0f} s"
 

@@ -20,6 +20,7 @@ from appliance.core.table import Effect
 from appliance.daemon.bell import Bell
 from appliance.daemon.minting import open_link, open_share
 from appliance.daemon.transitions import Transitions
+from appliance.errors import SlipwayError
 from appliance.formats import escpos, slip_bitmap
 from appliance.formats.link import Link
 from appliance.formats.printer_profiles import Confirmation, Profile
@@ -32,6 +33,9 @@ log = logging.getLogger("slipway.printing")
 KINDS = json.dumps([Effect.PRINT_SLIP])
 POLL_S = 5.0
 REFUSED_PAUSE_S = 3.0  # paper out, cover open: look again soon, staff stand before it
+UNDRAWN_PAUSE_S = 60.0
+DOUBTS_IN_A_ROW = 3  # unconfirmed slips after which the printer, not the paper, is the likely cause
+DOUBT_PAUSE_S = 60.0
 LAST_SLIP_S = 25.0  # the box is told to stop: what a slip under way gets of systemd's TimeoutStopSec (30 s)
 
 
@@ -59,6 +63,7 @@ class Printing:
         poll_s: float = POLL_S,
         refused_pause_s: float = REFUSED_PAUSE_S,
         last_slip_s: float = LAST_SLIP_S,
+        doubt_pause_s: float = DOUBT_PAUSE_S,
     ) -> None:
         self._journal = journal
         self._printer = printer
@@ -71,6 +76,8 @@ class Printing:
         self._poll_s = poll_s
         self._refused_pause_s = refused_pause_s
         self._last_slip_s = last_slip_s
+        self._doubt_pause_s = doubt_pause_s
+        self._doubts = 0  # slips in a row of which nobody knows whether they came out
         self._complaint = ""  # of the printer, when it was last asked
 
     async def recover(self) -> None:
@@ -82,6 +89,7 @@ class Printing:
             self._transitions.slip(tx, row["id"], SlipEvent.LOST)
 
     async def run(self) -> None:
+        await asyncio.to_thread(escpos.library)  # loading it takes longer than drawing the first slip
         listener = self._bell.listener()
         while True:
             now = self._clock()
@@ -98,7 +106,11 @@ class Printing:
         if not self._is_ready(await self._printer.status()):
             await asyncio.sleep(self._refused_pause_s)  # there is one printer: the other slips would fare no better
             return
-        job = await asyncio.to_thread(self._render, *rows)
+        try:
+            job = await asyncio.to_thread(self._render, *rows)
+        except SlipwayError as error:  # a font is missing, …: no reason to stop receiving
+            await self._put_off(effect, error)
+            return
         slip = asyncio.create_task(self._print(effect, job))
         try:
             await asyncio.shield(slip)
@@ -106,6 +118,12 @@ class Printing:
             # Left PRINTING, this slip would be dead paper in somebody's hand: whether it came out would be unknown.
             await asyncio.wait([slip], timeout=self._last_slip_s)
             raise
+        await self._breathe(slip.result())
+
+    async def _put_off(self, effect: Row, error: SlipwayError) -> None:
+        log.error("a slip cannot be drawn: %s. %s", error.summary, error.hint)
+        later = self._clock() + UNDRAWN_PAUSE_S
+        await self._journal.run(lambda tx: tx.do("effect_failed", id=effect["id"], not_before=later))
 
     def _is_ready(self, status: PrinterStatus) -> bool:
         complaint = "" if status.ready else status.detail or "not ready"
@@ -114,13 +132,31 @@ class Printing:
         self._complaint = complaint
         return status.ready
 
-    async def _print(self, effect: Row, job: PrintJob) -> None:
+    async def _print(self, effect: Row, job: PrintJob) -> PrintOutcome:
         if await self._journal.run(lambda tx: self._start(tx, effect)) is not SlipState.PRINTING:
-            return
+            return PrintOutcome.REFUSED
         outcome = await self._printer.print(job)
         log.info("slip %s: %s", job.number, outcome)
         await self._journal.run(lambda tx: self._settle(tx, effect, outcome))
         self._bell.ring()
+        return outcome
+
+    async def _breathe(self, outcome: PrintOutcome) -> None:
+        """A printer that never confirms would print without end: each doubt is a revoked link and another slip."""
+        if outcome is PrintOutcome.PRINTED:
+            self._doubts = 0
+        elif outcome is PrintOutcome.UNKNOWN:
+            self._doubts += 1
+        if outcome is PrintOutcome.UNKNOWN and self._doubts >= DOUBTS_IN_A_ROW:
+            pause = self._doubt_pause_s * 2 ** min(self._doubts - DOUBTS_IN_A_ROW, 5)
+            log.error(
+                "the printer has not confirmed %d slips in a row; next try in %.0f s. "
+                "If this model cannot confirm, choose another [printer] model: see docs/printers.md",
+                self._doubts,
+                pause,
+            )
+            self._complaint = f"it did not confirm the last {self._doubts} slips"
+            await asyncio.sleep(pause)
 
     def _start(self, tx: Transaction, effect: Row) -> SlipState:
         tx.do("effect_done", id=effect["id"])

@@ -206,6 +206,7 @@ async def house(
     clock: FakeClock | None = None,
     file_bytes: int = 64 << 20,
     last_slip_s: float = 5.0,
+    doubt_pause_s: float = 0.0,
     model: str = "TM-T20II",
 ) -> AsyncIterator[House]:
     clock, bell, sealer = clock or FakeClock(), Bell(), Sealer(KEY)
@@ -240,6 +241,7 @@ async def house(
         poll_s=0.05,
         refused_pause_s=0.05,
         last_slip_s=last_slip_s,
+        doubt_pause_s=doubt_pause_s,
     )
     quiet_s = dict.fromkeys(profiles, QUIET_S)
 

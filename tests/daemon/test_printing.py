@@ -56,6 +56,17 @@ async def test_a_slip_of_unknown_fate_is_dead_and_another_is_printed(make_house:
         assert len(box.vault.live_links) == 1
 
 
+async def test_a_printer_that_never_confirms_does_not_print_without_end(
+    make_house: MakeHouse, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with make_house(printer=SilentOncePrinter(1000), doubt_pause_s=3600.0) as box:
+        box.start()
+        await box.send(Image())
+        await box.until(lambda: "has not confirmed 3 slips in a row" in caplog.text)
+        await box.until(lambda: live_papers(box) == [])
+        assert len(box.printer.jobs) == 3
+
+
 async def test_a_dead_slip_is_dead_at_the_vault_even_if_that_was_down(make_house: MakeHouse) -> None:
     vault = DownVault()
     vault.up = True
