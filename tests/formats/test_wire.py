@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import json
 import os
 import re
+from pathlib import Path
 
 import pytest
 from cryptography.exceptions import InvalidSignature
@@ -356,3 +358,47 @@ def test_the_vaults_answer_for_another_code_is_not_believed():
 
 def test_the_code_is_in_no_printed_form():
     assert wire.parse_code(CODE).key.hex() not in repr(wire.parse_code(CODE))
+
+
+# -- the vectors that the vault reads too ---------------------------------------------------------------------------
+
+
+VECTOR = json.loads((Path(__file__).parent.parent / "vectors/wire.json").read_text())
+
+
+def key_of(seed: str) -> Ed25519PrivateKey:
+    return Ed25519PrivateKey.from_private_bytes(base64url.decode(VECTOR[seed], 32))
+
+
+def test_the_vectors_request_is_what_this_box_sends():
+    given = VECTOR["request"]
+    signed_ = wire.sign_request(
+        given["method"],
+        given["path"],
+        given["body"].encode(),
+        key=key_of("device_seed"),
+        device_id=VECTOR["device_id"],
+        created=given["created"],
+        nonce=given["nonce"],
+    )
+    assert signed_.headers == given["headers"]
+
+
+def test_the_vectors_answer_is_believed():
+    answer, request = VECTOR["answer"], VECTOR["request"]
+    wire.check_answer(
+        answer["status"],
+        answer["headers"],
+        answer["body"].encode(),
+        request_signature=request["headers"]["Signature"].removeprefix("slipway="),
+        vault_key=key_of("vault_seed").public_key(),
+    )
+
+
+def test_the_vectors_enrolment_is_asked_and_believed():
+    enrolment = VECTOR["enrolment"]
+    code, public_key = wire.parse_code(enrolment["code"]), key_of("device_seed").public_key().public_bytes_raw()
+    assert code.request(public_key) == enrolment["request"]
+    device_id, vault_key = code.check_answer(public_key, enrolment["answer"])
+    assert device_id == VECTOR["device_id"]
+    assert vault_key == key_of("vault_seed").public_key().public_bytes_raw()

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import base64
+import json
+from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -71,3 +73,43 @@ def test_any_text_in_the_signature_headers_is_read_or_refused(signature_input: s
 )
 def test_a_code_is_read_as_people_type_it(typed: str, normal: str) -> None:
     assert wire.normal_code(typed) == normal
+
+
+# The vectors that the box reads too: docs/wire.md, tests/vectors/wire.json.
+VECTOR = json.loads((Path(__file__).parent.parent / "vectors/wire.json").read_text())
+
+
+def key_of(seed: str) -> Ed25519PrivateKey:
+    return Ed25519PrivateKey.from_private_bytes(wire.unb64u(VECTOR[seed], 32))
+
+
+def test_the_vectors_request_is_believed() -> None:
+    request = VECTOR["request"]
+    headers = request["headers"]
+    given_ = wire.parse_request_signature(headers["Signature-Input"], headers["Signature"])
+    assert wire.b64u(given_.device_id) == VECTOR["device_id"]
+    digest = wire.content_digest(request["body"].encode())
+    assert digest == headers["Content-Digest"]
+    given_.verify(key_of("device_seed").public_key().public_bytes_raw(), request["method"], request["path"], digest)
+
+
+def test_the_vectors_answer_is_what_this_vault_gives() -> None:
+    answer, request = VECTOR["answer"], VECTOR["request"]
+    headers = wire.sign_answer(
+        key_of("vault_seed"),
+        status=answer["status"],
+        body=answer["body"].encode(),
+        created=answer["created"],
+        request_signature=wire.signature_bytes(request["headers"]["Signature"]),
+    )
+    assert headers == answer["headers"]
+
+
+def test_the_vectors_enrolment_has_the_right_macs() -> None:
+    enrolment = VECTOR["enrolment"]
+    key = wire.code_key(wire.normal_code(enrolment["code"])[4:])
+    public_key = key_of("device_seed").public_key().public_bytes_raw()
+    assert wire.b64u(wire.device_mac(key, public_key)) == enrolment["request"]["mac"]
+    vault_key = key_of("vault_seed").public_key().public_bytes_raw()
+    mac = wire.vault_mac(key, public_key, wire.unb64u(VECTOR["device_id"], 16), vault_key)
+    assert wire.b64u(mac) == enrolment["answer"]["mac"]

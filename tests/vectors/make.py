@@ -5,12 +5,16 @@ Fixed inputs, so the files only change when a format does. TypeScript and Python
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import hmac
 import json
 from pathlib import Path
 from typing import Any
 
-from appliance.formats import base64url, envelope, link, stream
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from appliance.formats import base64url, envelope, link, stream, wire
 
 HERE = Path(__file__).parent
 
@@ -109,9 +113,45 @@ def manifest_case() -> dict[str, Any]:
     }  # fmt: skip
 
 
+def wire_case() -> dict[str, Any]:
+    """One signed request and its answer, and one enrolment, with keys that everybody may know (Ed25519 seeds)."""
+    device, vault = (Ed25519PrivateKey.from_private_bytes(fixed(f"{who} key", 32)) for who in ("device", "vault"))
+    path, body, answer = "/device/v1/shares/AAAAAAAAAAAAAAAAAAAAAA/objects/3", b"ciphertext", b'{"size": 10}'
+    device_id, nonce = base64url.encode(fixed("device id", 16)), base64url.encode(fixed("nonce", 16))
+    request = wire.sign_request("PUT", path, body, key=device, device_id=device_id, created=1795000000, nonce=nonce)
+    params = '("@status" "content-digest" "signature";req;key="slipway");created=1795000001;keyid="vault";alg="ed25519"'
+    digest = wire.content_digest(answer)
+    base = "\n".join(
+        (
+            '"@status": 201',
+            f'"content-digest": {digest}',
+            f'"signature";req;key="slipway": {request.signature}',
+            f'"@signature-params": {params}',
+        )
+    )
+    signature = base64.b64encode(vault.sign(base.encode())).decode()
+    code, public_key = "7K3F-9M2Q-ABCD-EFGH", device.public_key().public_bytes_raw()
+    asked = wire.parse_code(code)
+    vault_key = vault.public_key().public_bytes_raw()
+    message = b"slipway/1 enrol vault" + public_key + fixed("device id", 16) + vault_key
+    return {
+        "device_seed": base64url.encode(fixed("device key", 32)),
+        "vault_seed": base64url.encode(fixed("vault key", 32)),
+        "device_id": device_id,
+        "request": {"method": "PUT", "path": path, "body": body.decode(), "created": 1795000000, "nonce": nonce,
+                    "headers": request.headers},
+        "answer": {"status": 201, "body": answer.decode(), "created": 1795000001, "headers": {
+            "Content-Digest": digest, "Signature-Input": f"slipway={params}", "Signature": f"slipway=:{signature}:"}},
+        "enrolment": {"code": code, "request": asked.request(public_key), "answer": {
+            "device_id": device_id, "vault_key": base64url.encode(vault_key),
+            "mac": base64url.encode(hmac.digest(asked.key, message, "sha256"))}},
+    }  # fmt: skip
+
+
 def main() -> None:
     for name, cases in {
         "stream": stream_cases(), "link": link_cases(), "envelope": envelope_cases(), "manifest": manifest_case(),
+        "wire": wire_case(),
     }.items():  # fmt: skip
         (HERE / f"{name}.json").write_text(json.dumps(cases, indent=1, ensure_ascii=False) + "\n")
 
