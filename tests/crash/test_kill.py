@@ -93,11 +93,16 @@ def check_opened(box: Box, folder: Path, stream: Stream) -> None:
     assert len(live) == 1
     last = story["slips"][-1]["number"]
     link = escpos_reader.decode_qr(Picture.open(folder / "slips" / f"{last}.png"))
-    value = json.loads(open_link(link, folder / "out", "").stdout)
-    assert value["written"] == received
+    value = eventually(lambda: opened_whole(link, folder / "out", received), 30, "the last manifest")
     found = {hashlib.sha256(dataset(Path(file["path"]))).hexdigest() for file in value["files"]}
     assert found >= {stream.sent[uid] for uid in stream.acknowledged}
     assert found <= set(stream.sent.values())
+
+
+def opened_whole(link: str, to: Path, received: int) -> Any:
+    """What the link opens to; None while the newest manifest is still to come."""
+    value = json.loads(open_link(link, to, "").stdout)
+    return value if value["written"] == received else None
 
 
 def all_up(box: Box) -> int | None:
