@@ -48,6 +48,12 @@ def test_one_thing_wrong_is_one_sentence_that_names_it(fact):
     assert words in sentence.what
 
 
+@pytest.mark.parametrize("fact", ["slips_waiting", "objects_waiting", "shares_held", "peers_parked"])
+def test_a_single_one_that_waits_is_said(fact):
+    (sentence,) = sentences(replace(WELL, **{fact: 1}))
+    assert sentence.what.startswith("1 ")
+
+
 @pytest.mark.parametrize("fact", [fact for fact, (_, level, _) in WRONG.items() if level is Level.PROBLEM])
 def test_every_problem_says_what_to_do(fact):
     (sentence,) = sentences(replace(WELL, **{fact: WRONG[fact][0]}))

@@ -47,6 +47,12 @@ APPLICATION = item(0x10, b"1.2.840.10008.3.1.1.1")
 USER = item(0x50, item(0x51, b"\0\0\x40\0") + item(0x52, b"1.2.3"))
 
 
+def test_a_context_that_proposes_many_syntaxes_is_read():
+    syntaxes = [IMPLICIT_LE, EXPLICIT_LE, *(f"1.2.840.10008.1.2.4.{n}" for n in range(50, 90))]
+    (context,) = pdu.decode_associate_rq(associate_rq({1: (CT, syntaxes)})).contexts
+    assert context.transfer_syntaxes == tuple(syntaxes)
+
+
 def test_a_request_without_contexts_is_read_and_gets_none():
     assert pdu.decode_associate_rq(raw_request(APPLICATION + USER)).contexts == ()
 
@@ -181,6 +187,7 @@ def test_pynetdicom_reads_our_acceptance():
 
 @pytest.mark.parametrize("rejection", [pdu.CALLED_AE_UNKNOWN, pdu.CALLING_AE_UNKNOWN, pdu.TOO_MANY])
 def test_pynetdicom_reads_our_rejections(rejection):
+    assert rejection.encode()[0] == 3
     decoded = A_ASSOCIATE_RJ()
     decoded.decode(rejection.encode())
     assert (decoded.result, decoded.source, decoded.reason_diagnostic) == (
@@ -203,6 +210,7 @@ def test_pynetdicom_reads_our_abort(source, reason):
 
 
 def test_pynetdicom_reads_our_release():
+    assert pdu.RELEASE_RP[0] == 6
     decoded = A_RELEASE_RP()
     decoded.decode(pdu.RELEASE_RP)
     assert decoded.pdu_length == 4

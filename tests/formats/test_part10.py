@@ -58,6 +58,7 @@ UIDS = st.from_regex(r"(0|[1-9][0-9]{0,8})(\.(0|[1-9][0-9]{0,8})){1,5}", fullmat
 @given(UIDS, UIDS, UIDS)
 def test_the_group_length_is_the_length_of_what_follows_whatever_the_uids(sop_class, uid, syntax):
     whole = header(sop_class, uid, syntax)
+    assert whole[132:140] == b"\2\0\0\0UL\4\0"
     assert int.from_bytes(whole[140:144], "little") == len(whole) - 144
     meta = pydicom.dcmread(io.BytesIO(whole)).file_meta
     assert (meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID) == (sop_class, uid)

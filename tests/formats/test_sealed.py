@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 
 import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -60,6 +63,12 @@ def test_the_same_value_never_looks_the_same_twice():
     assert SEALER.seal(b"x", b"Rivers^Ada") != SEALER.seal(b"x", b"Rivers^Ada")
 
 
+def test_a_sealed_value_is_a_nonce_of_twelve_bytes_the_ciphertext_and_its_tag():
+    sealed = SEALER.seal(b"x", b"Rivers^Ada")
+    key = HKDF(hashes.SHA256(), 32, None, b"slipway/1 seal").derive(KEY)
+    assert AESGCM(key).decrypt(sealed[:12], sealed[12:], b"x") == b"Rivers^Ada"
+
+
 def test_a_sealed_value_does_not_hold_the_value():
     assert b"Rivers" not in SEALER.seal(b"x", b"Rivers^Ada")
 
@@ -78,6 +87,10 @@ def test_an_index_says_nothing_without_the_key():
 @given(st.text(max_size=10), st.text(max_size=10))
 def test_an_index_is_equal_only_for_equal_values(one, other):
     assert (SEALER.index("study", one) == SEALER.index("study", other)) is (one == other)
+
+
+def test_keyed_hashes_have_sixteen_bytes():
+    assert len(SEALER.index("patient", "1234")) == len(SEALER.join_fingerprints(b"")) == 16
 
 
 def test_an_index_of_a_study_is_not_that_of_a_patient():

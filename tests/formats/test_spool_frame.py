@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zlib
 from dataclasses import replace
 
 import pytest
@@ -47,6 +48,14 @@ def test_a_header_comes_back_from_the_start_of_its_frame(header, payload):
 @given(HEADERS)
 def test_every_header_has_the_same_length(header):
     assert len(header.encode()) == HEADER_BYTES
+
+
+def test_a_frame_is_on_the_disk_as_an_older_box_wrote_it():
+    whole = (
+        b"SLPf" + b"\1" + bytes(3) + (7).to_bytes(8, "big") + bytes(range(16)) + (3).to_bytes(4, "big") + b"\0\x10\0\0"
+    )
+    assert HEADER.encode() == whole + zlib.crc32(whole).to_bytes(4, "big")
+    assert replace(HEADER, type=FrameType.RECEIPT).encode()[4] == 2
 
 
 @pytest.mark.parametrize("size", range(HEADER_BYTES))
