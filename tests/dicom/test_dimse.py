@@ -253,6 +253,11 @@ def test_a_command_that_never_ends_is_refused_before_it_fills_the_memory():
 REQUEST = decode_command(store_rq())
 
 
+def test_statuses_are_the_standards():
+    """PS3.7 annex C, PS3.4 table B.2-1."""
+    assert [hex(status) for status in Status] == ["0x0", "0x118", "0x211", "0xa700", "0xc000"]
+
+
 @pytest.mark.parametrize("status", list(Status))
 @pytest.mark.parametrize("comment", ["", "box is full, try again later", "odd"])
 def test_pydicom_reads_our_answer(status, comment):

@@ -465,6 +465,10 @@ def test_an_image_of_any_size_passes_without_being_held():
 # -- what we send --------------------------------------------------------------------------------------------------
 
 
+def test_an_answer_is_the_standards_bytes():
+    assert pdata(3, b"ab") == b"\4\0\0\0\0\x08" + b"\0\0\0\4" + b"\3\3ab"
+
+
 @given(st.sampled_from([1, 3, 255]), st.binary(max_size=300))
 def test_an_answer_is_one_command_in_one_pdu(context_id, command):
     assert whole(events(layer(), [pdata(context_id, command)])) == [(context_id, True, command), b""]
