@@ -8,10 +8,8 @@ from typing import Annotated
 import typer
 
 from appliance.adapters import control
-from appliance.adapters import vault as vault_adapter
 from appliance.cli.output import DEFAULT_CONFIG, Config, load, run
-from appliance.config import Settings
-from appliance.daemon.compose import write_enrolment
+from appliance.config import Settings, parse
 from appliance.errors import NotRunningError, SettingsError
 
 
@@ -22,7 +20,7 @@ def enrol(
 ) -> None:
     """Enrol this box with a vault. The key is made here and never leaves the box."""
     settings = load(config)
-    url = url.rstrip("/")
+    url = parse({"vault": {"url": url}}, "URL").vault.url
     if settings.vault.url and settings.vault.url != url:
         raise SettingsError(f"[vault] url is {settings.vault.url}, not {url}", hint="Correct one of the two.")
     running = run(_enrol(settings, url, code))
@@ -31,6 +29,9 @@ def enrol(
 
 
 async def _enrol(settings: Settings, url: str, code: str) -> bool:
+    from appliance.adapters import vault as vault_adapter
+    from appliance.daemon.compose import write_enrolment
+
     enrolment = await vault_adapter.enrol(url, code, settings.vault.ca_file, time.time)
     await write_enrolment(settings, enrolment)
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from appliance.adapters.link_reader import LinkReader
-from appliance.cli.output import Json, print_json, run
+from appliance.cli.output import DEFAULT_CONFIG, Config, Json, print_json, run
 from appliance.errors import FormatError, LinkGoneError, SlipwayError
 from appliance.formats import link as links
 from appliance.formats import manifest as manifests
@@ -23,6 +24,7 @@ def open_link(
     link: Annotated[str, typer.Argument(help="The link on the slip; quote it, as it holds a #.", metavar="LINK")],
     to: Annotated[Path, typer.Option("--to", help="The folder to write to; made if absent.", file_okay=False)],
     factor: Annotated[str, typer.Option(help="Birth date YYYYMMDD, or the PIN. Asked for where needed.")] = "",
+    config: Config = DEFAULT_CONFIG,
     *,
     json: Json = False,
 ) -> None:
@@ -105,4 +107,5 @@ async def _write(reader: LinkReader, token: str, instance: Instance, path: Path)
     except OSError as error:
         raise SlipwayError(f"{path} cannot be written: {error.strerror}", hint="Choose another folder.") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink()

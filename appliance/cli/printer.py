@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import typer
 
-from appliance.adapters.printers import list_usb, open_printer
 from appliance.cli.output import DEFAULT_CONFIG, Config, Json, ask, load, print_json, print_table, run
 from appliance.errors import PrinterUnreachableError
-from appliance.formats import escpos, printer_profiles, slip_bitmap
-from appliance.formats.slip_text import SlipFace
-from appliance.ports import PrintJob, PrintOutcome
 
 app = typer.Typer(no_args_is_help=True, help="The slip printer: list, status, test.")
 
@@ -17,8 +13,10 @@ TEST_URL = "https://slipway.test/#" + "A" * 67  # as long as a real link, and op
 
 
 @app.command("list")
-def list_(*, json: Json = False) -> None:
+def list_(config: Config = DEFAULT_CONFIG, *, json: Json = False) -> None:
     """Receipt printers on USB, with the words for [printer] device."""
+    from appliance.adapters.printers import list_usb
+
     rows = [vars(printer) for printer in list_usb()]
     if json:
         print_json(rows)
@@ -43,6 +41,11 @@ def status(config: Config = DEFAULT_CONFIG, *, json: Json = False) -> None:
 @app.command("test")
 def print_test(config: Config = DEFAULT_CONFIG) -> None:
     """Print a slip whose code opens nothing: width, cutter and contrast at a glance."""
+    from appliance.adapters.printers import open_printer
+    from appliance.formats import escpos, printer_profiles, slip_bitmap
+    from appliance.formats.slip_text import SlipFace
+    from appliance.ports import PrintJob, PrintOutcome
+
     settings = load(config)
     model = printer_profiles.find(settings.printer.model)
     face = SlipFace(

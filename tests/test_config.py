@@ -1,0 +1,138 @@
+"""slipway.toml: every mistake is an error that names the key, what is wrong with it, and the nearest right one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from appliance import config
+from appliance.errors import SettingsError
+
+ROOT = Path(__file__).parents[1]
+
+
+def load(tmp_path: Path, text: str) -> config.Settings:
+    path = tmp_path / "slipway.toml"
+    path.write_text(text, encoding="utf-8")
+    return config.load(path)
+
+
+def test_an_empty_file_is_all_defaults(tmp_path: Path) -> None:
+    settings = load(tmp_path, "")
+    assert settings.profile_of("SHARE") is not None
+    assert settings.dicom.addresses == (("0.0.0.0", 104),)
+    assert settings.dicom.unknown_peers == "park"
+    assert settings.profile[0].second_factor == "birth-date"
+
+
+def test_the_settings_of_the_contract_are_all_known(tmp_path: Path) -> None:
+    """docs and other people's files rely on these names."""
+    settings = load(
+        tmp_path,
+        """
+[site]
+name = "St Mary's Radiology"
+language = "en"
+[dicom]
+listen = ["0.0.0.0:104", "[::]:11112"]
+unknown_peers = "refuse"
+[[dicom.peer]]
+ae_title = "CT1"
+address = "10.20.0.0/24"
+port = 104
+[[profile]]
+ae_title = "SHARE"
+expires_days = 7
+second_factor = "pin"
+print = "complete"
+quiet_seconds = 30
+visit_hours = 12
+copies = 2
+[[profile]]
+ae_title = "OTHER"
+[printer]
+device = "usb:04b8:0202"
+paper_mm = 58
+model = "TM-T20II"
+[vault]
+url = "https://vault.example.org/"
+ca_file = "/etc/ssl/hospital.pem"
+[spool]
+path = "/var/lib/slipway"
+""",
+    )
+    assert settings.vault.url == "https://vault.example.org"
+    assert settings.dicom.addresses[1] == ("::", 11112)
+    assert settings.profile_of("OTHER") is not None
+    assert settings.profile_of("NONE") is None
+
+
+def test_the_file_that_the_package_installs_is_right() -> None:
+    config.load(ROOT / "systemd/etc/slipway.toml")
+
+
+MISTAKES = {
+    "unknown section": ("[sight]\nname = 'x'", r"unknown key sight, did you mean site\?"),
+    "unknown key": ("[site]\nnam = 'x'", r"unknown key site\.nam, did you mean name\?"),
+    "unknown key in a list": ("[[profile]]\nae_title = 'A'\nquite_seconds = 3", r"did you mean quiet_seconds\?"),
+    "unknown key in a peer": ("[[dicom.peer]]\nae_title='A'\nadress='1.2.3.4'", r"did you mean address\?"),
+    "unlike anything": ("[site]\nqqqq = 1", r"unknown key site\.qqqq$"),
+    "wrong type": ("[printer]\npaper_mm = 'wide'", r"printer\.paper_mm"),
+    "wrong choice": ("[dicom]\nunknown_peers = 'welcome'", r"dicom\.unknown_peers.*park"),
+    "no port": ("[dicom]\nlisten = ['0.0.0.0']", r"HOST:PORT"),
+    "port too large": ("[dicom]\nlisten = ['0.0.0.0:99999']", r"HOST:PORT"),
+    "long title": ("[[profile]]\nae_title = 'SEVENTEEN LETTERS'", r"1 to 16"),
+    "backslash": ("[[profile]]\nae_title = 'A\\B'", r"backslash"),
+    "twice the same title": ("[[profile]]\nae_title = 'A'\n[[profile]]\nae_title = 'A'", r"of its own"),
+    "a title without profile": ("profile = []", r"at least"),
+    "peer's address": ("[[dicom.peer]]\nae_title = 'A'\naddress = 'ct1.local'", r"an IP address or a network"),
+    "plain HTTP": ("[vault]\nurl = 'http://vault.example.org'", r"https://"),
+    "vault with a path": ("[vault]\nurl = 'https://vault.example.org/a'", r"without a path"),
+    "too many days": ("[[profile]]\nae_title = 'A'\nexpires_days = 500", r"expires_days"),
+    "no quiet": ("[[profile]]\nae_title = 'A'\nquiet_seconds = 0", r"quiet_seconds"),
+    "copies": ("[[profile]]\nae_title = 'A'\ncopies = 0", r"copies"),
+    "not a table": ("site = 3", r"site"),
+    "not TOML": ("[site\nname=", r"not valid TOML"),
+}
+
+
+@pytest.mark.parametrize("what", MISTAKES)
+def test_a_mistake_is_named(tmp_path: Path, what: str) -> None:
+    text, pattern = MISTAKES[what]
+    with pytest.raises(SettingsError, match=pattern) as raised:
+        load(tmp_path, text)
+    assert raised.value.exit_status == 2
+    assert raised.value.hint
+    assert "slipway.toml" in raised.value.summary
+
+
+def test_all_mistakes_are_named_at_once(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError) as raised:
+        load(tmp_path, "[site]\nnam = 'x'\n[printer]\npaper_mm = 70")
+    assert "site.nam" in raised.value.summary
+    assert "printer.paper_mm" in raised.value.summary
+
+
+def test_a_file_that_is_not_there_says_where_to_get_one(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="no settings file") as raised:
+        config.load(tmp_path / "nowhere.toml")
+    assert "--config" in raised.value.hint
+
+
+def test_bytes_that_are_no_text_are_said_to_be(tmp_path: Path) -> None:
+    path = tmp_path / "slipway.toml"
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(SettingsError, match="not valid TOML"):
+        config.load(path)
+
+
+def test_a_folder_is_no_file(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="cannot be read"):
+        config.load(tmp_path)
+
+
+def test_settings_cannot_be_changed_in_memory(tmp_path: Path) -> None:
+    settings = load(tmp_path, "")
+    with pytest.raises(ValueError, match="frozen"):
+        settings.site.name = "elsewhere"
