@@ -17,11 +17,13 @@ from appliance.errors import NotRunningError, SlipwayError
 
 SOCKET_NAME = "control.sock"
 TIMEOUT_S = 60.0  # a printer may take its time
+LAST_ANSWERS_S = 2.0  # a command that hangs must not keep the box from stopping; aiohttp would give it 60
 Command = Callable[[str, dict[str, Any]], Awaitable[Any]]
 
 
 class ControlServer:
-    def __init__(self, folder: Path, command: Command) -> None:
+    def __init__(self, folder: Path, command: Command, *, last_answers_s: float = LAST_ANSWERS_S) -> None:
+        self._last_answers_s = last_answers_s
         self._path = folder / SOCKET_NAME
         self._command = command
         self._runner: web.AppRunner | None = None
@@ -29,7 +31,7 @@ class ControlServer:
     async def start(self) -> None:
         app = web.Application()
         app.router.add_post("/{command}", self._handle)
-        self._runner = web.AppRunner(app, access_log=None, handle_signals=False)
+        self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=self._last_answers_s)
         await self._runner.setup()
         self._path.unlink(missing_ok=True)
         try:

@@ -1,5 +1,6 @@
 """The box's control socket: who may speak, and what comes back when something is wrong."""
 
+# ruff: noqa: ASYNC110  (tests look again until it is so)
 from __future__ import annotations
 
 import asyncio
@@ -32,12 +33,12 @@ async def command(name: str, arguments: dict[str, Any]) -> Any:
         case "bug":
             raise KeyError("CANARYSON^ADALBERTA")
         case _:
-            await asyncio.Event().wait()
+            return await asyncio.Event().wait()
 
 
 @pytest.fixture
 async def server(folder: Path) -> AsyncIterator[ControlServer]:
-    server = ControlServer(folder, command)
+    server = ControlServer(folder, command, last_answers_s=0.1)
     await server.start()
     yield server
     await server.stop()
@@ -74,6 +75,19 @@ async def test_a_service_that_hangs_is_not_said_to_be_stopped(folder: Path) -> N
     with pytest.raises(SlipwayError, match="in time") as raised:
         await control.call(folder, "hang", {}, timeout_s=0.1)
     assert not isinstance(raised.value, NotRunningError)
+
+
+@pytest.mark.usefixtures("folder")
+async def test_a_command_that_hangs_does_not_keep_the_box_from_stopping(folder: Path) -> None:
+    server = ControlServer(folder, command, last_answers_s=0.1)
+    await server.start()
+    asking = asyncio.create_task(control.call(folder, "hang", {}))
+    async with asyncio.timeout(5):
+        while not server._runner.server.connections:  # type: ignore[union-attr]
+            await asyncio.sleep(0.01)
+        await server.stop()
+    with pytest.raises(SlipwayError):
+        await asking
 
 
 async def test_without_a_service_it_says_so(folder: Path) -> None:
