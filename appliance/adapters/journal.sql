@@ -160,6 +160,9 @@ FROM share ORDER BY id DESC LIMIT :limit;
 -- name: set_share_state
 UPDATE share SET state = :state WHERE id = :id;
 
+-- name: hold_share_because
+UPDATE share SET held_because = :held_because WHERE id = :id AND state = 'open';
+
 -- name: share_grown
 UPDATE share SET grown_at = :now, dirty = 1 WHERE id = :id;
 

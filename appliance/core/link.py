@@ -33,7 +33,7 @@ LINKS = Table(
         (G, X.MINTED): (G, (Effect.REGISTER_LINK,)),
         (G, X.REGISTERED): (A, (Effect.PRINT_SLIP,)),
         # The vault may have it although no answer came, or from an earlier try, so it is told all the same.
-        (G, X.REFUSED): (D, (Effect.DESTROY_LINK, Effect.VOID_SLIPS, Effect.FORGET_SECRET)),
+        (G, X.REFUSED): (D, (Effect.HOLD_SHARE, Effect.DESTROY_LINK, Effect.VOID_SLIPS, Effect.FORGET_SECRET)),
         (G, X.REVOKED): (D, (Effect.DESTROY_LINK, Effect.VOID_SLIPS, Effect.FORGET_SECRET)),
         (A, X.EXPIRED): (E, ()),  # the paper may be renewed, so its slip stays
         (A, X.RENEWED): (A, (Effect.RENEW_LINK,)),

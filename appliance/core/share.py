@@ -18,7 +18,8 @@ class ShareEvent(StrEnum):
     OPENED = "opened"
     GREW = "grown"  # an instance joined
     RELEASED = "released"  # a person decided: hand it out
-    LINK_LOST = "left without a link"  # its slip is unknown or its link was refused: the patient needs another
+    LINK_LOST = "left without a link"  # nobody knows where its slip is, or it came too late: another is needed
+    LINK_REFUSED = "refused a link"  # by the vault: trying again would be refused again
     REPRINTED = "reprinted"  # staff asked
     DELIVERED = "delivered"  # visit over, all of it at the vault, its slip settled
     REVOKED = "revoked"
@@ -33,6 +34,7 @@ SHARES = Table(
         (O, X.OPENED): (O, (Effect.MINT_LINK,)),
         (O, X.GREW): (O, (Effect.RELAY,)),
         (O, X.LINK_LOST): (O, (Effect.MINT_LINK,)),
+        (O, X.LINK_REFUSED): (H, ()),
         (O, X.REPRINTED): (O, (Effect.REVOKE_LINKS, Effect.MINT_LINK)),
         (O, X.DELIVERED): (C, (Effect.FORGET_KEYS,)),
         (O, X.REVOKED): (R, (Effect.REVOKE_LINKS, Effect.DELETE_SHARE, Effect.FORGET_KEYS)),
@@ -48,8 +50,11 @@ SHARES = Table(
         {
             (O, X.RELEASED),
             (H, X.LINK_LOST),  # held in the meantime: a person will release it
+            (H, X.LINK_REFUSED),
             (C, X.LINK_LOST),
+            (C, X.LINK_REFUSED),
             (R, X.LINK_LOST),
+            (R, X.LINK_REFUSED),
             (R, X.REVOKED),
             (R, X.DELIVERED),
         }

@@ -21,6 +21,7 @@ class SlipEvent(StrEnum):
     REFUSED = "refused"  # not one byte left
     LOST = "lost"  # bytes left, no confirmation came; or the box restarted in between
     VOIDED = "voided"
+    OUTDATED = "outdated"  # its link ran out before it could be printed: the patient still has none
 
 
 Q, P, D, U, V = SlipState.QUEUED, SlipState.PRINTING, SlipState.PRINTED, SlipState.UNKNOWN, SlipState.VOID
@@ -31,6 +32,7 @@ SLIPS = Table(
     {
         (Q, X.STARTED): (P, ()),
         (Q, X.VOIDED): (V, ()),
+        (Q, X.OUTDATED): (V, (Effect.REVOKE_LINK, Effect.REPLACE_LINK)),
         (P, X.CONFIRMED): (D, (Effect.FORGET_SECRET,)),
         (P, X.REFUSED): (Q, (Effect.PRINT_SLIP,)),
         (P, X.LOST): (U, (Effect.REVOKE_LINK, Effect.REPLACE_LINK)),

@@ -22,6 +22,7 @@ class Effect(StrEnum):
     RENEW_LINK = "renew-link"  # tell the vault the new expiry
     REVOKE_LINKS = "revoke-links"  # every link of the share
     REVOKE_LINK = "revoke-link"  # the one on this slip
+    HOLD_SHARE = "hold-share"  # the vault will not have its link: a person decides
     REPLACE_LINK = "replace-link"  # the share is asked whether its patient still needs one
     VOID_SLIPS = "void-slips"  # the slips of this link
     FORGET_SECRET = "forget-secret"  # noqa: S105 - the link's F leaves the box with the paper

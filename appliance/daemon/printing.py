@@ -178,8 +178,8 @@ class Printing:
         queued = slip["state"] == SlipState.QUEUED
         if queued and link["state"] == LinkState.ACTIVE and link["sealed"] and share["sealed"]:
             return slip, link, share
-        if queued:  # expired or revoked while it waited: paper that opens nothing must not come out
-            self._transitions.slip(tx, slip["id"], SlipEvent.VOIDED)
+        if queued:  # expired while it waited: paper that opens nothing must not come out, another is made
+            self._transitions.slip(tx, slip["id"], SlipEvent.OUTDATED)
         tx.do("effect_done", id=effect["id"])
         return None
 

@@ -20,6 +20,8 @@ OUTSIDE = frozenset(
     {Effect.REGISTER_LINK, Effect.DESTROY_LINK, Effect.RENEW_LINK, Effect.DELETE_SHARE, Effect.PRINT_SLIP}
 )
 
+LINK_REFUSED = "the vault refused its link"
+
 
 class Transitions:
     def __init__(self, terms: Mapping[str, LinkTerms], sealer: Sealer, clock: Callable[[], float]) -> None:
@@ -82,6 +84,9 @@ class Transitions:
             self._mint_or_wait(tx, share)
         elif effect is Effect.REPLACE_LINK:
             self.share(tx, share, ShareEvent.LINK_LOST)
+        elif effect is Effect.HOLD_SHARE:
+            tx.do("hold_share_because", id=share, held_because=LINK_REFUSED)
+            self.share(tx, share, ShareEvent.LINK_REFUSED)
         elif effect is Effect.REVOKE_LINKS:
             for row in tx.all("links", share=share):
                 self.link(tx, row["id"], LinkEvent.REVOKED)
@@ -128,6 +133,8 @@ class Transitions:
         tx.do("forget_link_secrets_of_share", id=share)
         tx.do("forget_instance_keys", id=share)
         tx.do("forget_share_keys", id=share)
+        for effect in self._waiting_mints(tx, share):
+            tx.do("effect_done", id=effect["id"])
 
     @staticmethod
     def _row(tx: Transaction, noun: str, row_id: int) -> Row:

@@ -133,12 +133,14 @@ def _revoke_links(joint: Joint, _: int) -> Joint:
 
 
 def _forget_keys(joint: Joint, _: int) -> Joint:
-    return joint._replace(links=tuple(link._replace(secret=False) for link in joint.links))
+    outbox = tuple(post for post in joint.outbox if post.effect is not Effect.MINT_LINK)
+    return joint._replace(links=tuple(link._replace(secret=False) for link in joint.links), outbox=outbox)
 
 
 INSIDE: dict[Effect, Callable[[Joint, int], Joint]] = {
     Effect.MINT_LINK: _mint_or_wait,
     Effect.REPLACE_LINK: lambda joint, _: on_share(joint, ShareEvent.LINK_LOST),
+    Effect.HOLD_SHARE: lambda joint, _: on_share(joint, ShareEvent.LINK_REFUSED),
     Effect.REVOKE_LINKS: _revoke_links,
     Effect.REVOKE_LINK: lambda joint, n: on_link(joint, n, LinkEvent.REVOKED),
     Effect.VOID_SLIPS: lambda joint, n: on_slip(joint, n, SlipEvent.VOIDED),
@@ -221,7 +223,7 @@ def _take_to_printer(joint: Joint, post: Post) -> Iterator[tuple[str, Joint]]:
     elif link.state is LinkState.ACTIVE and link.secret:
         yield f"slip {n} started", on_slip(done, n, SlipEvent.STARTED)._replace(at_printer=n)
     else:
-        yield f"slip {n} came too late", on_slip(done, n, SlipEvent.VOIDED)
+        yield f"slip {n} came too late", on_slip(done, n, SlipEvent.OUTDATED)
 
 
 # -- sweeping.py and time ------------------------------------------------------------------------------------------

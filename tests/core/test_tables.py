@@ -18,11 +18,11 @@ from appliance.errors import NotPossibleError
 
 # A cell is the next state; `late` where a late answer changes nothing; `-` where it must not happen.
 SHARE = """
-            OPENED  GREW  RELEASED  LINK_LOST  REPRINTED  DELIVERED  REVOKED
-OPEN        OPEN    OPEN  late      OPEN       OPEN       CLOSED     REVOKED
-HELD        HELD    HELD  OPEN      late       -          -          REVOKED
-CLOSED      -       -     -         late       -          -          REVOKED
-REVOKED     -       -     -         late       -          late       late
+            OPENED  GREW  RELEASED  LINK_LOST  LINK_REFUSED  REPRINTED  DELIVERED  REVOKED
+OPEN        OPEN    OPEN  late      OPEN       HELD          OPEN       CLOSED     REVOKED
+HELD        HELD    HELD  OPEN      late       late          -          -          REVOKED
+CLOSED      -       -     -         late       late          -          -          REVOKED
+REVOKED     -       -     -         late       late          -          late       late
 """
 LINK = """
              MINTED       REGISTERED  REFUSED    EXPIRED  RENEWED  REVOKED    GRACE_ENDED
@@ -32,12 +32,12 @@ EXPIRED      -            late        -          late     ACTIVE   DESTROYED  DE
 DESTROYED    -            DESTROYED   late       late     -        late       late
 """
 SLIP = """
-          STARTED   CONFIRMED  REFUSED  LOST     VOIDED
-QUEUED    PRINTING  -          -        -        VOID
-PRINTING  -         PRINTED    QUEUED   UNKNOWN  VOID
-PRINTED   -         -          -        -        VOID
-UNKNOWN   -         late       -        -        late
-VOID      late      late       late     late     late
+          STARTED   CONFIRMED  REFUSED  LOST     VOIDED  OUTDATED
+QUEUED    PRINTING  -          -        -        VOID    VOID
+PRINTING  -         PRINTED    QUEUED   UNKNOWN  VOID    -
+PRINTED   -         -          -        -        VOID    -
+UNKNOWN   -         late       -        -        late    -
+VOID      late      late       late     late     late    -
 """
 STUDY = """
           GREW      FELL_QUIET  VERIFIED
