@@ -33,7 +33,8 @@ class Peers:
         self.unknown = unknown
 
     def add(self, peer: KnownPeer) -> None:
-        self._known.append(peer)
+        if peer not in self._known:
+            self._known.append(peer)
 
     def knows(self, ae_title: str, address: str) -> bool:
         try:

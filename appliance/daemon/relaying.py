@@ -26,6 +26,7 @@ log = logging.getLogger("slipway.relaying")
 POLL_S = 5.0
 LOOK_AGAIN_S = 1.0  # while objects are under way: for what has arrived since, and for the manifest
 MANIFEST_EVERY_S = 1.0  # while a share grows; the page polls every two seconds
+LONGEST_PAUSE_S = 60.0  # the line may be back any moment, and a patient stands there with a slip
 REFUSED_PAUSE_S = 60.0  # the vault said no: a person must act, but it may then work by itself
 TURN_S = 5.0  # after so long another share comes first: a long study must not hold up the next patient's images
 STEADY_AFTER = 8  # objects in a row: then several at once again, which a line that just failed may not bear
@@ -90,7 +91,8 @@ class Relaying:
             return POLL_S
         self._failures += 1
         self._stored_in_a_row = 0
-        pause = backoff_s(self._failures, random.random())  # noqa: S311 - spreads boxes, guards nothing
+        doubled = backoff_s(self._failures, random.random())  # noqa: S311 - spreads boxes, guards nothing
+        pause = min(LONGEST_PAUSE_S, doubled)
         log.warning("%s; next try in %.0f s. %s", error.summary, pause, error.hint)
         return pause
 

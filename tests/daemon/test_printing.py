@@ -16,7 +16,7 @@ from tests.fakes.slip_printers import (
     SilentOncePrinter,
     SlowPrinter,
 )
-from tests.fakes.vault import DownVault
+from tests.fakes.vault import DownVault, NeverAnsweringVault
 
 
 async def slip_states(box: House) -> list[str]:
@@ -83,6 +83,24 @@ async def test_a_dead_slip_is_dead_at_the_vault_even_if_that_was_down(make_house
         vault.up = True
         await box.settled()
         assert live_papers(box) == [box.printer.links[-1]]
+
+
+async def test_no_second_slip_prints_while_the_first_may_still_work(make_house: MakeHouse) -> None:
+    vault = NeverAnsweringVault("delete_link")
+    async with make_house(vault=vault) as box:
+        box.start()
+        await box.send(Image())
+        await box.until(lambda: box.printer.jobs)
+        await box.settled()
+        await box.operating.command("slips-reprint", {"number": "S-00001", "why": "torn"})
+        await box.until(lambda: vault.waiting)
+        await box.until_rows("links", lambda rows: rows[-1]["state"] == "active", share=1)
+        for _ in range(50):  # the printer's worker looks again and again meanwhile
+            await box.rows("all_effects")
+        assert len(box.printer.jobs) == 1
+        vault.speak()
+        await box.settled()
+        assert live_papers(box) == [box.printer.links[1]]
 
 
 async def test_a_refused_slip_is_tried_again_with_the_same_link(make_house: MakeHouse) -> None:
