@@ -242,8 +242,7 @@ async def test_after_a_failure_objects_go_one_at_a_time_until_the_line_holds(mak
         vault.up, vault.put_object = True, slow_put(vault, slow)  # type: ignore[method-assign]
         box.start("relaying")
         await box.until(lambda: slow.waiting)
-        for _ in range(50):  # the relay looks again and again meanwhile
-            await box.rows("shares_to_relay")
+        assert len(await box.rows("waiting_objects", share=1, limit=9)) == 1
         slow.speak()
         await box.settled_relay()
         assert slow.most_waiting == 1
