@@ -14,6 +14,7 @@ import asyncio
 import errno
 import os
 import threading
+import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Container, Iterator
@@ -38,6 +39,8 @@ from appliance.formats.spool_frame import (
 
 FILE_BYTES = 64 << 20  # small enough that a file is soon free, large enough that folder syncs are rare
 QUEUE_BYTES = 16 << 20  # unwritten ciphertext at which senders are made to wait
+INLINE_BELOW_S = 0.001  # a disk this quick is not worth waking another thread for; a stall ends it for a while
+PACE_WEIGHT = 0.2  # of the newest write in the pace that is kept
 RESERVE_BYTES = 512 << 20  # kept free for the journal and for what is already arriving
 
 
@@ -84,6 +87,8 @@ class FileSpool:
         self._jobs: deque[_Job] = deque()
         self._wake = threading.Condition()
         self._stopping = False
+        self._busy = False  # the thread has a batch in hand
+        self._pace_s = 2 * INLINE_BELOW_S  # of a commit; until the disk has shown better
         self._queued = 0
         self._relieved: list[Callable[[], None]] = []
         self._arriving: weakref.WeakSet[_Writing] = weakref.WeakSet()  # an association that breaks off drops its own
@@ -148,12 +153,17 @@ class FileSpool:
         self._relieved.append(callback)
 
     def submit(self, job: _Job) -> None:
+        """Have it written: here and now when the disk is quick and nothing waits, else by the thread."""
         self._queued += job.size
         with self._wake:
-            self._jobs.append(job)
-            self._wake.notify()
+            now = job.done is not None and not self._jobs and not self._busy and self._pace_s < INLINE_BELOW_S
+            if not now:
+                self._jobs.append(job)
+                self._wake.notify()
+        if now:
+            self._report(self._commit([job]))
 
-    # -- the writer thread -----------------------------------------------------------------------------------------
+    # -- writing, in the thread or the event loop, never in both -------------------------------------------------------
 
     def _run(self) -> None:
         try:
@@ -169,18 +179,24 @@ class FileSpool:
                     self._wake.wait()
                 batch = list(self._jobs)
                 self._jobs.clear()
+                self._busy = bool(batch)
             if not batch:
                 return
-            self._commit(batch)
+            outcomes = self._commit(batch)
+            with self._wake:
+                self._busy = False
+            if self._loop is not None and not self._loop.is_closed():
+                self._loop.call_soon_threadsafe(self._report, outcomes)
 
-    def _commit(self, batch: list[_Job]) -> None:
+    def _commit(self, batch: list[_Job]) -> list[tuple[_Job, Exception | None]]:
+        began = time.monotonic()
         outcomes = [self._write(job) for job in batch]
         if self._broken is None and any(job.done for job in batch):
             self._sync()
         if self._broken is not None:
             outcomes = [outcome or self._broken for outcome in outcomes]
-        if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._report, list(zip(batch, outcomes, strict=True)))
+        self._pace_s += PACE_WEIGHT * (time.monotonic() - began - self._pace_s)
+        return list(zip(batch, outcomes, strict=True))
 
     def _write(self, job: _Job) -> Exception | None:
         writing = job.writing
@@ -259,6 +275,7 @@ class FileSpool:
             self._queued -= job.size
             self.buffers.give(job.buffer)
             if job.done is not None:
+                self._arriving.discard(job.writing)
                 job.done(outcome)
         if not self.congested and self._relieved:
             relieved, self._relieved = self._relieved, []
