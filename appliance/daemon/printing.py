@@ -82,6 +82,7 @@ class Printing:
 
     async def recover(self) -> None:
         """Slips that were printing when the box stopped: nobody knows what came out."""
+        await asyncio.to_thread(escpos.library)  # now, as loading it takes longer than drawing the first slip
         await self._journal.run(self._lose_interrupted)
 
     def _lose_interrupted(self, tx: Transaction) -> None:
@@ -89,7 +90,6 @@ class Printing:
             self._transitions.slip(tx, row["id"], SlipEvent.LOST)
 
     async def run(self) -> None:
-        await asyncio.to_thread(escpos.library)  # loading it takes longer than drawing the first slip
         listener = self._bell.listener()
         while True:
             now = self._clock()

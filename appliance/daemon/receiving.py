@@ -7,7 +7,6 @@ and has the journal record where it belongs (`placing`).
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import shlex
 from collections import Counter, deque
@@ -98,7 +97,8 @@ class Receiving:
 
     def stored(self, receipt: Receipt) -> None:
         self._arrived.append(receipt)
-        self._some.set()
+        if not self._some.is_set():
+            self._some.set()
 
     def complained(self, address: str, error: SlipwayError) -> None:
         log.warning("from %s: %s. %s", address, error.summary, error.hint)
@@ -142,12 +142,11 @@ class Receiving:
         """The first image of a study goes through at once; within a run, wait until the senders breathe."""
         if len(self._arrived) <= 1:
             return
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(LONGEST_DELAY_S):
-                while True:
-                    self._some.clear()
-                    async with asyncio.timeout(LULL_S):
-                        await self._some.wait()
+        for _ in range(round(LONGEST_DELAY_S / LULL_S)):
+            before = len(self._arrived)
+            await asyncio.sleep(LULL_S)  # being woken for each image would slow reception
+            if len(self._arrived) == before:
+                return
 
     async def _take_batch(self) -> None:
         self._looking = True

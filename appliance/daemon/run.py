@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import signal
 import sys
@@ -86,6 +87,7 @@ async def _start(box: Box) -> None:
         log.error("%d entries of the spool could not be read back", box.spool.unreadable)
     await box.printing.recover()
     await box.control.start()
+    gc.freeze()  # what is here now stays: the collector need not look through all of it while images arrive
     box.listening += await box.acceptor.listen(box.settings.dicom.addresses)
     for host, port in box.listening:
         log.info("listening for DICOM on %s:%d", host, port)

@@ -26,6 +26,7 @@ QUICK = {"ct": 100, "mg": 2, "small": 300}
 UNCHANGED = {"ct": 120, "small": 120}  # instances; 40 ms are lost on each, so more would teach nothing
 UNCHANGED_ROUNDS_MAX = 3
 SEND_S = 180  # for one load; the slowest takes 20 s
+SETTLE_S = 0.3  # after the disk has been told to finish
 
 IDLE_MAX = 0.3  # load average above which somebody else is at work
 NOT_IDLE = " (the machine was not idle: those that wait for the disk lose the most by it; measure again)"
@@ -106,6 +107,8 @@ class Bench:
     ) -> Run:
         os.sync()  # so that nobody pays for the pages that the one before left to be written
         with Running(peer, NODELAY if nodelay else {}) as running:
+            os.sync()  # nobody pays for what another receiver left for the disk to write
+            time.sleep(SETTLE_S)
             before = running.cost()
             try:
                 seconds, acknowledged, problem = send(running)
