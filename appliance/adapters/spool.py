@@ -18,23 +18,21 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Container, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from appliance.adapters.spool_buffer import ALIGN_BYTES, AlignedBuffer, BufferPool
 from appliance.adapters.spool_files import SpoolFiles, free_bytes
+from appliance.adapters.spool_incoming import IncomingInstance, Job, Writing
 from appliance.errors import FormatError, SpoolBrokenError, SpoolFullError
 from appliance.formats import stream
 from appliance.formats.sealed import Sealer
 from appliance.formats.spool_frame import (
     HEADER_BYTES,
-    Arrival,
     FrameHeader,
     FrameType,
     Location,
     Receipt,
     open_receipt,
-    seal_receipt,
 )
 
 FILE_BYTES = 64 << 20  # small enough that a file is soon free, large enough that folder syncs are rare
@@ -42,30 +40,6 @@ QUEUE_BYTES = 16 << 20  # unwritten ciphertext at which senders are made to wait
 INLINE_BELOW_S = 0.001  # a disk this quick is not worth waking another thread for; a stall ends it for a while
 PACE_WEIGHT = 0.2  # of the newest write in the pace that is kept
 RESERVE_BYTES = 512 << 20  # kept free for the journal and for what is already arriving
-
-
-@dataclass(eq=False)
-class _Writing:
-    """What one instance has on the disk so far; touched by the writer thread only."""
-
-    stream_id: bytes
-    segments: list[Location]
-    failure: Exception | None = None
-
-
-@dataclass
-class _Job:
-    """One segment to write and, at the end of an instance, its receipt and whom to tell when all of it is durable."""
-
-    writing: _Writing
-    index: int
-    buffer: AlignedBuffer  # room for the frame's header, then its payload
-    receipt: Callable[[], bytes] | None = None
-    done: Callable[[Exception | None], None] | None = None
-
-    @property
-    def size(self) -> int:
-        return len(self.buffer.view)
 
 
 class FileSpool:
@@ -84,14 +58,14 @@ class FileSpool:
         self._file_bytes = file_bytes
         self._reserve_bytes = reserve_bytes
         self._broken: SpoolBrokenError | None = None
-        self._jobs: deque[_Job] = deque()
+        self._jobs: deque[Job] = deque()
         self._wake = threading.Condition()
         self._stopping = False
         self._busy = False  # the thread has a batch in hand
         self._pace_s = 2 * INLINE_BELOW_S  # of a commit; until the disk has shown better
         self._queued = 0
         self._relieved: list[Callable[[], None]] = []
-        self._arriving: weakref.WeakSet[_Writing] = weakref.WeakSet()  # an association that breaks off drops its own
+        self._arriving: weakref.WeakSet[Writing] = weakref.WeakSet()  # an association that breaks off drops its own
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._unverified = 0
@@ -152,7 +126,7 @@ class FileSpool:
         """Call back once, when the disk has caught up."""
         self._relieved.append(callback)
 
-    def submit(self, job: _Job) -> None:
+    def submit(self, job: Job) -> None:
         """Have it written: here and now when the disk is quick and nothing waits, else by the thread."""
         self._queued += job.size
         with self._wake:
@@ -188,7 +162,7 @@ class FileSpool:
             if self._loop is not None and not self._loop.is_closed():
                 self._loop.call_soon_threadsafe(self._report, outcomes)
 
-    def _commit(self, batch: list[_Job]) -> list[tuple[_Job, Exception | None]]:
+    def _commit(self, batch: list[Job]) -> list[tuple[Job, Exception | None]]:
         began = time.monotonic()
         outcomes = [self._write(job) for job in batch]
         if self._broken is None and any(job.done for job in batch):
@@ -198,7 +172,7 @@ class FileSpool:
         self._pace_s += PACE_WEIGHT * (time.monotonic() - began - self._pace_s)
         return list(zip(batch, outcomes, strict=True))
 
-    def _write(self, job: _Job) -> Exception | None:
+    def _write(self, job: Job) -> Exception | None:
         writing = job.writing
         if self._broken is None and writing.failure is None:
             try:
@@ -210,7 +184,7 @@ class FileSpool:
                 writing.failure = SpoolFullError("the spool's disk is full") if full else self._break(error)
         return self._broken or writing.failure
 
-    def _write_frames(self, job: _Job) -> None:
+    def _write_frames(self, job: Job) -> None:
         if self._at >= self._file_bytes:
             self._rotate()
         writing, buffer = job.writing, job.buffer
@@ -270,7 +244,7 @@ class FileSpool:
         self._broken.__cause__ = error
         return self._broken
 
-    def _report(self, outcomes: list[tuple[_Job, Exception | None]]) -> None:
+    def _report(self, outcomes: list[tuple[Job, Exception | None]]) -> None:
         for job, outcome in outcomes:
             self._queued -= job.size
             self.buffers.give(job.buffer)
@@ -328,81 +302,3 @@ class FileSpool:
         pieces = (self.read(segment) for segment in receipt.segments)
         for _ in stream.open_segments(receipt.key, stream.instance_aad(receipt.stream_id), pieces):
             pass
-
-
-class IncomingInstance:
-    """One instance on its way in: each fragment is encrypted as it comes, so no plaintext is kept at all.
-
-    Which segment is the last is part of how it is encrypted, but only known at the end. The guess is that an instance
-    has one segment; a segment that was guessed wrong, two of a large instance, is encrypted once more.
-    """
-
-    def __init__(self, spool: FileSpool) -> None:
-        self._spool = spool
-        self._key = os.urandom(stream.KEY_BYTES)
-        self.writing = _Writing(os.urandom(16), [])
-        self._cipher = stream.SegmentCipher.new(self._key, stream.instance_aad(self.writing.stream_id))
-        self._index = 0
-        self._size = 0
-        self._fingerprints = b""
-        self._begin_segment()
-
-    def _begin_segment(self) -> None:
-        self._guess_last = self._index == 0
-        self._room = stream.FIRST_PLAIN_BYTES if self._index == 0 else stream.PLAIN_BYTES
-        self._encryptor = self._cipher.encryptor(self._index, last=self._guess_last)
-        self._fingerprinter = self._spool.sealer.fingerprinter(self._index)
-        self._buffer = self._spool.buffers.take()
-        self._buffer.used = HEADER_BYTES  # the writer fills it in, when it knows the file
-        if self._index == 0:
-            self._buffer.add(self._cipher.header)
-        self._start = self._buffer.used
-
-    def write(self, value: memoryview) -> None:
-        """Take a fragment. A full segment is sealed only when more comes, as the last one is marked."""
-        self._size += len(value)
-        while value:
-            if self._room == 0:
-                self._spool.submit(self._sealed_job(last=False))
-                self._index += 1
-                self._begin_segment()
-            piece, value = value[: self._room], value[self._room :]
-            buffer = self._buffer
-            self._encryptor.update_into(piece, buffer.view[buffer.used :])
-            self._fingerprinter.authenticate_additional_data(piece)
-            buffer.used += len(piece)
-            self._room -= len(piece)
-
-    def finish(self, arrival: Arrival, done: Callable[[Receipt | None, Exception | None], None]) -> None:
-        """End the dataset. `done` is called in the event loop when it is durable, or with the error."""
-        receipts: list[Receipt] = []
-        writing, sealer = self.writing, self._spool.sealer
-
-        def receipt() -> bytes:
-            fingerprint = sealer.join_fingerprints(self._fingerprints)
-            segments = tuple(writing.segments)
-            receipts.append(Receipt(writing.stream_id, self._key, self._size, fingerprint, segments, arrival))
-            return seal_receipt(receipts[0], sealer)
-
-        def report(error: Exception | None) -> None:
-            done(receipts[0] if error is None else None, error)
-
-        job = self._sealed_job(last=True)
-        job.receipt, job.done = receipt, report
-        self._spool.submit(job)
-
-    def _sealed_job(self, *, last: bool) -> _Job:
-        buffer = self._buffer
-        self._encryptor.finalize()
-        buffer.add(self._encryptor.tag)
-        if last != self._guess_last:
-            self._encrypt_again(last=last)
-        self._fingerprinter.finalize()
-        self._fingerprints += self._fingerprinter.tag
-        return _Job(self.writing, self._index, buffer)
-
-    def _encrypt_again(self, *, last: bool) -> None:
-        buffer = self._buffer
-        plain = self._cipher.open(self._index, buffer.view[self._start : buffer.used], last=self._guess_last)
-        buffer.used = self._start
-        buffer.add(self._cipher.seal(self._index, plain, last=last))
