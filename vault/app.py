@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from vault import device_signatures, pages
 from vault.answers import answer, refusal
+from vault.bodies import WITH_BOXES, Patience
 from vault.device_api import DeviceApi
 from vault.errors import BadRequestError, MethodNotAllowedError, NotFoundError, VaultError
 from vault.identity import token_key
@@ -41,6 +42,7 @@ class Vault:
     public_url: str = ""
     trusted_proxies: tuple[Network, ...] = ()
     requests_per_minute: int = 120
+    patience: Patience = WITH_BOXES
 
 
 def make_app(vault: Vault) -> web.Application:
@@ -68,6 +70,7 @@ def make_app(vault: Vault) -> web.Application:
         identity=vault.identity,
         public_url=vault.public_url,
         spend=spend,
+        patience=vault.patience,
     )
     # Outermost first: a refusal becomes an answer before the answer is signed.
     app = web.Application(middlewares=[_signing(vault), _refusing(vault), _admitting(vault, spend)])

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import hmac
 from collections.abc import AsyncGenerator
+from dataclasses import dataclass
 from typing import TypeVar
 
 import pydantic
@@ -16,26 +17,46 @@ from vault.errors import BadRequestError, BodyTooLargeError, BodyTooSlowError, D
 from vault.ports import Clock
 
 JSON_BYTES = 64 << 10
-GRACE_S = 10  # for any body, however small
-SLOWEST_BYTES_PER_S = (
-    32 << 10
-)  # a hospital's line shared with everybody else; slower than this holds a connection to ransom
+GRACE_S = 10  # for any body of a stranger's, however small
+SLOWEST_BYTES_PER_S = 32 << 10  # of a stranger's; slower than this holds a connection to ransom
 
 M = TypeVar("M", bound=pydantic.BaseModel)
 
 
-async def chunks(request: web.Request, limit: int, clock: Clock) -> AsyncGenerator[bytes, None]:
-    """The body as it arrives. Raises BodyTooLargeError, BodyTooSlowError, BadRequestError (encoded, or cut off)."""
+@dataclass(frozen=True)
+class Patience:
+    """How long the vault waits for a body."""
+
+    silence_s: float  # without a byte
+    total_s: float
+
+
+# A hospital's line may be weak and shared with everybody else; an object of 8 MiB in an hour is 19 kbit/s.
+WITH_BOXES = Patience(silence_s=60, total_s=3600)
+
+
+def with_strangers(size: int) -> Patience:
+    deadline_s = GRACE_S + size / SLOWEST_BYTES_PER_S
+    return Patience(deadline_s, deadline_s)
+
+
+async def chunks(
+    request: web.Request, limit: int, clock: Clock, patience: Patience | None = None
+) -> AsyncGenerator[bytes, None]:
+    """The body as it arrives; without a `patience`, as strictly as strangers must be treated.
+
+    Raises BodyTooLargeError, BodyTooSlowError, BadRequestError (encoded, or cut off).
+    """
     if request.headers.get("Content-Encoding", "identity") != "identity":
         raise BadRequestError("Content-Encoding is not accepted.", hint="Send the bytes as they are.")
     if (request.content_length or 0) > limit:
         raise BodyTooLargeError
-    alarm = asyncio.create_task(
-        _ring(request, clock, GRACE_S + (request.content_length or limit) / SLOWEST_BYTES_PER_S)
-    )
+    alarm = _Alarm(request, clock, patience or with_strangers(request.content_length or limit))
+    ringing = asyncio.create_task(alarm.ring())
     seen = 0
     try:
         while chunk := await request.content.readany():
+            alarm.heard()
             seen += len(chunk)
             if seen > limit:
                 raise BodyTooLargeError
@@ -43,16 +64,33 @@ async def chunks(request: web.Request, limit: int, clock: Clock) -> AsyncGenerat
     except (ClientError, ConnectionError, web.RequestPayloadError) as error:
         raise BadRequestError("The body was cut off.") from error
     finally:
-        alarm.cancel()
+        ringing.cancel()
 
 
-async def _ring(request: web.Request, clock: Clock, seconds: float) -> None:
-    await clock.sleep(seconds)
-    request.content.set_exception(BodyTooSlowError())  # wakes the reader with it
+class _Alarm:
+    """Ends a body that takes too long."""
+
+    def __init__(self, request: web.Request, clock: Clock, patience: Patience) -> None:
+        self._request = request
+        self._clock = clock
+        self._patience = patience
+        self._until = clock.monotonic() + patience.total_s
+        self.heard()
+
+    def heard(self) -> None:
+        self._heard_at = self._clock.monotonic()
+
+    async def ring(self) -> None:
+        while (left_s := self._left_s()) > 0:
+            await self._clock.sleep(left_s)
+        self._request.content.set_exception(BodyTooSlowError())  # wakes the reader with it
+
+    def _left_s(self) -> float:
+        return min(self._heard_at + self._patience.silence_s, self._until) - self._clock.monotonic()
 
 
-async def read(request: web.Request, clock: Clock, limit: int = JSON_BYTES) -> bytes:
-    return b"".join([chunk async for chunk in chunks(request, limit, clock)])
+async def read(request: web.Request, clock: Clock, patience: Patience | None = None) -> bytes:
+    return b"".join([chunk async for chunk in chunks(request, JSON_BYTES, clock, patience)])
 
 
 def check_digest(body_digest: bytes, content_digest: bytes) -> None:
@@ -60,8 +98,8 @@ def check_digest(body_digest: bytes, content_digest: bytes) -> None:
         raise DigestWrongError
 
 
-async def read_checked(request: web.Request, clock: Clock, content_digest: bytes) -> bytes:
-    body = await read(request, clock)
+async def read_checked(request: web.Request, clock: Clock, content_digest: bytes, patience: Patience) -> bytes:
+    body = await read(request, clock, patience)
     check_digest(hashlib.sha256(body).digest(), content_digest)
     return body
 

@@ -81,6 +81,7 @@ class DeviceApi:
         identity: Ed25519PrivateKey,
         public_url: str,
         spend: Callable[[web.Request], None],
+        patience: bodies.Patience,
     ) -> None:
         self._devices = devices
         self._shares = shares
@@ -90,6 +91,7 @@ class DeviceApi:
         self._vault_key = identity.public_key().public_bytes_raw()
         self._named = {"public_url": public_url} if public_url else {}
         self._spend = spend
+        self._patience = patience  # with a body of which the headers' signature is right
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -110,7 +112,7 @@ class DeviceApi:
     ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def read_then_handle(request: web.Request) -> web.StreamResponse:
             caller = request[CALLER]
-            body = await bodies.read_checked(request, self._clock, caller.content_digest)
+            body = await bodies.read_checked(request, self._clock, caller.content_digest, self._patience)
             return await handler(Call(request, caller, _share_id(request), body))
 
         return read_then_handle
@@ -126,7 +128,7 @@ class DeviceApi:
         return answer(self._clock, {name: wire.b64u(raw) for name, raw in members.items()}, 201)
 
     async def time(self, request: web.Request) -> web.StreamResponse:
-        await bodies.read_checked(request, self._clock, request[CALLER].content_digest)
+        await bodies.read_checked(request, self._clock, request[CALLER].content_digest, self._patience)
         return answer(self._clock, {})
 
     async def put_share(self, call: Call) -> web.StreamResponse:
@@ -168,7 +170,7 @@ class DeviceApi:
         upload = await self._objects.begin()
         try:
             size, digest = 0, hashlib.sha256()
-            async with aclosing(bodies.chunks(request, limit, self._clock)) as chunks:
+            async with aclosing(bodies.chunks(request, limit, self._clock, self._patience)) as chunks:
                 async for chunk in chunks:
                     size += len(chunk)
                     digest.update(chunk)

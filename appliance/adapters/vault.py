@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import socket
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -33,7 +34,8 @@ class Patience:
 
     connect_s: float = 10.0
     silence_s: float = 60.0  # for the answer, once the request is out
-    slowest_bytes_per_s: float = 16 << 10  # of an upload; the vault itself gives up at twice that
+    slowest_bytes_per_s: float = 2 << 10  # of an upload; for 8 MiB a little more than the hour that the vault waits
+    stalled_s: float = 60.0  # without the other end's taking a byte of it
 
     def of(self, body: bytes) -> aiohttp.ClientTimeout:
         total = self.connect_s + self.silence_s + len(body) / self.slowest_bytes_per_s
@@ -159,6 +161,7 @@ class HttpVault:
         """One request as it is. VaultUnreachableError names who answers in the vault's place, where that shows."""
         if self._session is None:
             self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(socket_factory=self._socket),
                 auto_decompress=False,
                 trust_env=True,  # a hospital's proxy comes by the environment of the service
             )
@@ -182,6 +185,14 @@ class HttpVault:
             raise VaultUnreachableError(
                 f"the vault at {parts.netloc} does not answer ({type(error).__name__})"
             ) from error
+
+    def _socket(self, address: aiohttp.AddrInfoType) -> socket.socket:
+        """One that notices a line that is dead in the middle of an upload long before the upload's time is over."""
+        family, kind, protocol, _, _ = address
+        made = socket.socket(family, kind, protocol)
+        made.setblocking(False)
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(self._patience.stalled_s * 1000))
+        return made
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:

@@ -242,6 +242,18 @@ async def test_a_vault_that_reads_nothing_is_given_up(connect: Connect) -> None:
             await asyncio.wait_for(vault.put_object(SHARE, 0, bytes(32 << 20)), 5)
 
 
+async def test_a_line_that_is_dead_in_the_middle_of_an_upload_is_noticed_before_the_uploads_time_is_over(
+    connect: Connect,
+) -> None:
+    async def deaf(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await asyncio.Event().wait()
+
+    patient = Patience(slowest_bytes_per_s=1, stalled_s=0.3)
+    async with raw_server(deaf) as url, connect(url, patience=patient) as vault:
+        with pytest.raises(VaultUnreachableError):
+            await asyncio.wait_for(vault.put_object(SHARE, 0, bytes(32 << 20)), 20)
+
+
 async def test_a_vault_that_hangs_up_is_unreachable(connect: Connect) -> None:
     async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(100)

@@ -2,8 +2,11 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+from dataclasses import dataclass
+from pathlib import Path
 
 from tests.vault.conftest import Answer, Box, Link, Running, Served, Share, b64u
+from vault.bodies import Patience
 from vault.limits import MAX_ADDRESSES, Addresses, Limiter
 
 LOOK = f"/api/v1/links/{b64u(bytes(16))}"
@@ -112,18 +115,113 @@ async def test_a_body_that_does_not_arrive_in_time_is_given_up(share: Share) -> 
     assert (await share.facts())["objects"] == []
 
 
-async def _raw(share: Share, path: str, head: str, body: bytes, advance_s: float = 0) -> int:
-    served = share.box.served
-    signed = "".join(f"{name}: {value}\r\n" for name, value in share.box.sign("PUT", path, b"whatever").items())
-    reader, writer = await asyncio.open_connection("127.0.0.1", int(served.url.rpartition(":")[2]))
-    writer.write(f"PUT {path} HTTP/1.1\r\nHost: vault\r\n{head}{signed}\r\n".encode() + body)
-    if advance_s:
-        await served.clock.until_asleep()
-        await served.clock.advance(advance_s)
+PART = bytes(1 << 20)  # so much is written to the vault's disk at once, which shows that it has been read
+
+
+async def test_a_box_may_be_slow_as_long_as_it_is_not_silent(share: Share) -> None:
+    """40 s a MiB are 26 KiB/s: a stranger would have been given up at 32 KiB/s."""
+    upload = await Upload.begin(share, PART * 4)
+    for _ in range(3):
+        await upload.send(PART)
+        await upload.served.clock.advance(40)
+    assert await upload.status(PART) == 201
+    assert (await share.facts())["objects"] == [[0, 0]]
+
+
+async def test_a_box_that_falls_silent_is_given_up(share: Share) -> None:
+    upload = await Upload.begin(share, PART * 2)
+    await upload.served.clock.advance(30)
+    await upload.send(PART)
+    await upload.served.clock.advance(60)
+    assert await upload.status() == 408
+    assert (await share.facts())["objects"] == []
+    assert upload.incoming() == []
+
+
+async def test_no_upload_lasts_for_ever(run_vault: Running) -> None:
+    async with run_vault(patience=Patience(silence_s=60, total_s=100)) as served:
+        upload = await Upload.begin(await (await served.box()).share(), PART * 4)
+        for _ in range(2):
+            await upload.send(PART)
+            await served.clock.advance(40)
+        await upload.send(PART)
+        await served.clock.advance(20)
+        assert await upload.status() == 408
+
+
+async def test_a_slow_body_must_still_be_what_was_signed(share: Share) -> None:
+    upload = await Upload.begin(share, PART * 2)
+    await upload.send(PART)
+    await upload.served.clock.advance(50)
+    assert await upload.status(b"x" * len(PART)) == 400
+    assert (await share.facts())["objects"] == []
+
+
+async def test_a_stranger_must_not_be_slow(served: Served) -> None:
+    reader, writer = await _connect(served)
+    writer.write(b"POST /device/v1/enrolments HTTP/1.1\r\nHost: vault\r\nContent-Length: 100\r\n\r\n{")
+    await served.clock.until_asleep()
+    await served.clock.advance(11)
+    assert await _status(reader, writer) == 408
+
+
+@dataclass
+class Upload:
+    """Object 0 of a share, in pieces of PART. `send` returns when the vault has read all that was sent."""
+
+    served: Served
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    sent: int = 0
+
+    @classmethod
+    async def begin(cls, share: Share, body: bytes) -> Upload:
+        reader, writer = await _connect(share.box.served)
+        path = f"{share.path}/objects/0"
+        headers = {"Host": "vault", "Content-Length": str(len(body)), **share.box.sign("PUT", path, body)}
+        head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        writer.write(f"PUT {path} HTTP/1.1\r\n{head}\r\n".encode())
+        await share.box.served.clock.until_asleep()
+        return cls(share.box.served, reader, writer)
+
+    async def send(self, piece: bytes) -> None:
+        self.writer.write(piece)
+        self.sent += len(piece)
+        async with asyncio.timeout(10):
+            while self.read() < self.sent:  # noqa: ASYNC110 - the vault tells nobody but its disk
+                await asyncio.sleep(0.01)
+
+    def read(self) -> int:
+        return sum(path.stat().st_size for path in self.incoming())
+
+    def incoming(self) -> list[Path]:
+        return list((self.served.folder / "objects" / "incoming").iterdir())
+
+    async def status(self, last_piece: bytes = b"") -> int:
+        self.writer.write(last_piece)
+        return await _status(self.reader, self.writer)
+
+
+async def _connect(served: Served) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    return await asyncio.open_connection("127.0.0.1", int(served.url.rpartition(":")[2]))
+
+
+async def _status(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> int:
     async with asyncio.timeout(10):
         line = await reader.readline()
     writer.close()
     return int(line.split()[1])
+
+
+async def _raw(share: Share, path: str, head: str, body: bytes, advance_s: float = 0) -> int:
+    served = share.box.served
+    signed = "".join(f"{name}: {value}\r\n" for name, value in share.box.sign("PUT", path, b"whatever").items())
+    reader, writer = await _connect(served)
+    writer.write(f"PUT {path} HTTP/1.1\r\nHost: vault\r\n{head}{signed}\r\n".encode() + body)
+    if advance_s:
+        await served.clock.until_asleep()
+        await served.clock.advance(advance_s)
+    return await _status(reader, writer)
 
 
 async def test_nobody_else_can_make_the_vault_read_a_body(box: Box) -> None:
