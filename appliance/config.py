@@ -75,6 +75,7 @@ class PeerSettings(_Section):
 class Dicom(_Section):
     listen: tuple[Annotated[str, AfterValidator(_listener)], ...] = ("0.0.0.0:104",)
     unknown_peers: Literal["park", "refuse", "accept"] = "park"
+    storage_commitment: Literal["refuse", "off"] = "refuse"  # a relay promises nothing; off: not even negotiated
     peer: tuple[PeerSettings, ...] = ()
 
     @property

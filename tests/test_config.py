@@ -23,6 +23,7 @@ def test_an_empty_file_is_all_defaults(tmp_path: Path) -> None:
     assert settings.profile_of("SHARE") is not None
     assert settings.dicom.addresses == (("0.0.0.0", 104),)
     assert settings.dicom.unknown_peers == "park"
+    assert settings.dicom.storage_commitment == "refuse"
     assert settings.profile[0].second_factor == "birth-date"
 
 
@@ -37,6 +38,7 @@ language = "en"
 [dicom]
 listen = ["0.0.0.0:104", "[::]:11112"]
 unknown_peers = "refuse"
+storage_commitment = "off"
 [[dicom.peer]]
 ae_title = "CT1"
 address = "10.20.0.0/24"
@@ -79,6 +81,7 @@ MISTAKES = {
     "unknown key in a peer": ("[[dicom.peer]]\nae_title='A'\nadress='1.2.3.4'", r"did you mean address\?"),
     "unlike anything": ("[site]\nqqqq = 1", r"unknown key site\.qqqq$"),
     "wrong type": ("[printer]\npaper_mm = 'wide'", r"printer\.paper_mm"),
+    "a promise that a relay cannot keep": ("[dicom]\nstorage_commitment = 'commit'", r"storage_commitment.*refuse"),
     "wrong choice": ("[dicom]\nunknown_peers = 'welcome'", r"dicom\.unknown_peers.*park"),
     "no port": ("[dicom]\nlisten = ['0.0.0.0']", r"HOST:PORT"),
     "port too large": ("[dicom]\nlisten = ['0.0.0.0:99999']", r"HOST:PORT"),

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from appliance.dicom import dimse, negotiation
+from appliance.dicom import dimse, negotiation, storage_commitment
 from appliance.dicom.dimse import Assembler, Command, CommandField, CommandReceived, DatasetFragment, Status
 from appliance.dicom.pdu import TOO_MANY, AcceptedContext, AssociateRequest, Result
+from appliance.dicom.storage_commitment import Action
 from appliance.dicom.upper_layer import (
     Aborted,
     AssociationRequested,
@@ -25,6 +27,7 @@ from appliance.dicom.upper_layer import (
     State,
     UpperLayer,
     pdata,
+    pdata_with_dataset,
 )
 from appliance.errors import ProtocolError, SlipwayError, SpoolFullError
 from appliance.formats.spool_frame import Arrival, Receipt
@@ -33,6 +36,7 @@ from appliance.ports import Incoming, Peer, Reception, Spool
 MAXIMUM_LENGTH = 1 << 20  # bytes of a P-DATA-TF that we take; it costs no memory, as fragments are not collected
 BUFFER_BYTES = 256 * 1024  # of reception: two of DCMTK's largest PDUs
 RESPONSE_BIT = 0x8000  # PS3.7 annex E.1: of a command field
+MOST_REPORTS = 2  # on storage commitment that wait for the answer to the one before
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,8 @@ class Limits:
     idle_s: float = 120.0  # an association that sends nothing: modalities pause between series, hung ones never return
     close_s: float = 5.0  # ARTIM after our last word
     silent: int = 256  # connections without an association; the oldest makes room for one more
-    associations: int = 128  # each holds up to 1.25 MiB
+    associations: int = 128  # each holds up to 1.25 MiB; while it asks for storage commitment up to 16 MiB more
+    storage_commitment: bool = True  # it is answered, never with a promise; else its context is rejected
 
 
 class Guests(Protocol):
@@ -70,8 +75,11 @@ class Association(asyncio.BufferedProtocol):
         self._buffer = memoryview(b"")  # made when there is something to read: the silent ones cost nothing
         self._contexts: dict[int, AcceptedContext] = {}
         self._storing: tuple[int, Command] | None = None  # the C-STORE whose dataset is arriving
-        self._incoming: Incoming | None = None  # None while a dataset is read and dropped
+        self._incoming: Incoming | Action | None = None  # None while a dataset is read and dropped
         self._failure: SlipwayError | None = None
+        self._reports: deque[tuple[int, bytes]] = deque()  # on storage commitment; the first is sent and unanswered
+        self._report_id = 0  # of that one
+        self._report_maximum = 0  # bytes of a P-DATA-TF that the requestor takes
         self._peer: Peer | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._heard = 0.0
@@ -162,7 +170,8 @@ class Association(asyncio.BufferedProtocol):
         if rejection is not None:
             self._end(self._layer.reject(rejection))
             return
-        contexts = negotiation.negotiate(request)
+        self._report_maximum = request.maximum_length
+        contexts = negotiation.negotiate(request, storage_commitment=self._limits.storage_commitment)
         self._contexts = {c.context_id: c for c in contexts if c.result is Result.ACCEPTED}
         self._transport.write(self._layer.accept(contexts))
         self._peer = Peer(request.calling_ae_title, request.called_ae_title, self._address)
@@ -198,12 +207,16 @@ class Association(asyncio.BufferedProtocol):
         command, context = message.command, self._contexts.get(message.context_id)
         if context is None:
             raise ProtocolError("a message came on a presentation context that was not accepted")
-        if command.field & RESPONSE_BIT:
+        if command.field == CommandField.N_EVENT_REPORT_RSP:
+            self._take_report_answer(command)
+        elif command.field & RESPONSE_BIT:
             raise ProtocolError("an answer came to a question that was not asked")
-        if command.field == CommandField.C_ECHO_RQ:
+        elif command.field == CommandField.C_ECHO_RQ:
             self._answer(message.context_id, command, CommandField.C_ECHO_RSP, Status.SUCCESS)
         elif command.field == CommandField.C_STORE_RQ and command.has_dataset:
             self._begin_store(message.context_id, command)
+        elif command.field == CommandField.N_ACTION_RQ and context.abstract_syntax == negotiation.STORAGE_COMMITMENT:
+            self._begin_action(message.context_id, command, context)
         elif command.field != CommandField.C_CANCEL_RQ:
             self._storing = (message.context_id, command) if command.has_dataset else None
             field = command.field | RESPONSE_BIT
@@ -222,7 +235,9 @@ class Association(asyncio.BufferedProtocol):
         if fragment.is_last and self._storing is not None:
             context_id, command = self._storing
             incoming, self._storing, self._incoming = self._incoming, None, None
-            if command.field == CommandField.C_STORE_RQ:
+            if isinstance(incoming, Action):
+                self._finish_action(incoming)
+            elif command.field == CommandField.C_STORE_RQ:
                 self._finish_store(context_id, command, incoming)
 
     def _finish_store(self, context_id: int, command: Command, incoming: Incoming | None) -> None:
@@ -262,6 +277,49 @@ class Association(asyncio.BufferedProtocol):
             self._reception.complained(self._address, error)
             comment = "box is full, try again later" if isinstance(error, SpoolFullError) else error.code
         self._answer(context_id, command, CommandField.C_STORE_RSP, status, comment)
+
+    # -- storage commitment ----------------------------------------------------------------------------------------
+
+    def _begin_action(self, context_id: int, command: Command, context: AcceptedContext) -> None:
+        action = Action(context_id, command, context.transfer_syntax)
+        if command.has_dataset:
+            self._storing, self._incoming = (context_id, command), action
+        else:
+            self._finish_action(action)
+
+    def _finish_action(self, action: Action) -> None:
+        """The answer, and on its heels the report, which waits while an earlier one is unanswered (PS3.7 D.3.3.3)."""
+        status, report = action.decide()
+        if report and len(self._reports) > MOST_REPORTS:
+            status, report = Status.RESOURCE_LIMITATION, b""
+        self._answer(action.context_id, action.command, CommandField.N_ACTION_RSP, status)
+        if report:
+            self._reports.append((action.context_id, report))
+            if len(self._reports) == 1:
+                self._send_report()
+
+    def _send_report(self) -> None:
+        context_id, report = self._reports[0]
+        self._reports[0] = (context_id, b"")
+        self._report_id = self._report_id % 0xFFFF + 1
+        command = dimse.event_report(
+            self._report_id,
+            negotiation.STORAGE_COMMITMENT,
+            storage_commitment.WELL_KNOWN_INSTANCE,
+            storage_commitment.FAILURES_EXIST,
+        )
+        if not self._transport.is_closing():
+            self._transport.write(pdata_with_dataset(context_id, command, report, self._report_maximum))
+
+    def _take_report_answer(self, command: Command) -> None:
+        """Whatever its status: nothing was promised, so nothing is to be taken back."""
+        if not self._reports or command.message_id != self._report_id:
+            raise ProtocolError("an answer came to a report that was not sent")
+        self._reports.popleft()
+        if self._reports:
+            self._send_report()
+
+    # -- answers ---------------------------------------------------------------------------------------------------
 
     def _answer(self, context_id: int, command: Command, field: int, status: Status, comment: str = "") -> None:
         if not self._transport.is_closing():

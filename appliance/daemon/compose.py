@@ -11,6 +11,7 @@ from typing import Any
 from appliance import __version__
 from appliance.adapters import system
 from appliance.adapters.acceptor import Acceptor
+from appliance.adapters.association import Limits
 from appliance.adapters.control import ControlServer
 from appliance.adapters.journal import SqliteJournal
 from appliance.adapters.printers import open_printer
@@ -108,7 +109,7 @@ def compose(settings: Settings) -> Box:
         spool=spool,
         journal=journal,
         vault=vault,
-        acceptor=Acceptor(spool, receiving, clock.now),
+        acceptor=Acceptor(spool, receiving, clock.now, _limits(settings)),
         control=ControlServer(folder, operating.command),
         receiving=receiving,
         relaying=Relaying(journal, spool, vault, manifesting, bell, clock.monotonic),
@@ -131,6 +132,10 @@ def _rules(profile: Profile) -> ProfileRules:
 def _peers(settings: Settings) -> Peers:
     known = [KnownPeer.of(peer.ae_title, peer.address) for peer in settings.dicom.peer]
     return Peers(known, UnknownPeers(settings.dicom.unknown_peers))
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(storage_commitment=settings.dicom.storage_commitment == "refuse")
 
 
 def _look(settings: Settings, vault: HttpVault) -> SlipLook:

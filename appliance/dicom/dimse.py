@@ -22,13 +22,21 @@ class CommandField(IntEnum):
     C_STORE_RSP = 0x8001
     C_ECHO_RQ = 0x0030
     C_ECHO_RSP = 0x8030
+    N_EVENT_REPORT_RQ = 0x0100
+    N_EVENT_REPORT_RSP = 0x8100
+    N_ACTION_RQ = 0x0130
+    N_ACTION_RSP = 0x8130
     C_CANCEL_RQ = 0x0FFF
 
 
 class Status(IntEnum):
     SUCCESS = 0x0000
+    PROCESSING_FAILURE = 0x0110
+    NO_SUCH_SOP_INSTANCE = 0x0112
     NO_SUCH_SOP_CLASS = 0x0118
+    NO_SUCH_ACTION = 0x0123
     UNRECOGNIZED_OPERATION = 0x0211
+    RESOURCE_LIMITATION = 0x0213
     OUT_OF_RESOURCES = 0xA700  # PS3.4 B.2.3: the sender may try again
     CANNOT_UNDERSTAND = 0xC000
 
@@ -38,10 +46,11 @@ class Command:
     """The elements of a command set that this box acts on (PS3.7 annex E.1)."""
 
     field: int
-    message_id: int
+    message_id: int  # of a response: of the request that it answers
     sop_class_uid: str
     sop_instance_uid: str
     has_dataset: bool
+    action_type: int = 0  # of an N-ACTION-RQ
 
 
 class CommandReceived(NamedTuple):
@@ -107,12 +116,15 @@ def decode_command(data: bytes) -> Command:
             raise ProtocolError("a command set holds what does not belong there")
         elements[element] = data[position : position + length]
         position += length
+    field = _ushort(elements, 0x0100)
+    is_action = field == CommandField.N_ACTION_RQ  # which names the *requested* class and instance
     return Command(
-        field=_ushort(elements, 0x0100),
+        field=field,
         message_id=_ushort(elements, 0x0110 if 0x0110 in elements else 0x0120),
-        sop_class_uid=_uid(elements, 0x0002),
-        sop_instance_uid=_uid(elements, 0x1000),
+        sop_class_uid=_uid(elements, 0x0003 if is_action else 0x0002),
+        sop_instance_uid=_uid(elements, 0x1001 if is_action else 0x1000),
         has_dataset=_ushort(elements, 0x0800) != NO_DATASET,
+        action_type=_ushort(elements, 0x1008) if is_action and 0x1008 in elements else 0,
     )
 
 
@@ -129,7 +141,7 @@ def _uid(elements: dict[int, bytes], element: int) -> str:
 
 
 def response(request: Command, field: int, status: int, comment: str = "") -> bytes:
-    """The command set that answers `request` (PS3.7 sections 9.3.1.2 and 9.3.5.2); `comment` is (0000,0902), LO."""
+    """The command set that answers `request` (PS3.7 9.3.1.2, 9.3.5.2, 10.3.5.2); `comment` is (0000,0902), LO."""
     parts = [_element(0x0002, _pad(request.sop_class_uid))] if request.sop_class_uid else []
     parts += [
         _element(0x0100, struct.pack("<H", field)),
@@ -141,6 +153,26 @@ def response(request: Command, field: int, status: int, comment: str = "") -> by
         parts.append(_element(0x0902, _pad(comment[:64], b" ")))
     if request.sop_instance_uid:
         parts.append(_element(0x1000, _pad(request.sop_instance_uid)))
+    if request.action_type:
+        parts.append(_element(0x1008, struct.pack("<H", request.action_type)))
+    return _command_set(parts)
+
+
+def event_report(message_id: int, sop_class_uid: str, sop_instance_uid: str, event_type: int) -> bytes:
+    """The command set of an N-EVENT-REPORT-RQ with a dataset (PS3.7 section 10.3.1.1)."""
+    return _command_set(
+        [
+            _element(0x0002, _pad(sop_class_uid)),
+            _element(0x0100, struct.pack("<H", CommandField.N_EVENT_REPORT_RQ)),
+            _element(0x0110, struct.pack("<H", message_id)),
+            _element(0x0800, struct.pack("<H", 0x0001)),
+            _element(0x1000, _pad(sop_instance_uid)),
+            _element(0x1002, struct.pack("<H", event_type)),
+        ]
+    )
+
+
+def _command_set(parts: list[bytes]) -> bytes:
     body = b"".join(parts)
     return _element(0x0000, struct.pack("<I", len(body))) + body
 

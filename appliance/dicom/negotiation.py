@@ -12,6 +12,7 @@ from pydicom._uid_dict import UID_dictionary
 from appliance.dicom.pdu import AcceptedContext, AssociateRequest, ProposedContext, Result
 
 VERIFICATION = "1.2.840.10008.1.1"
+STORAGE_COMMITMENT = "1.2.840.10008.1.20.1"  # Push Model
 IMPLICIT_LE = "1.2.840.10008.1.2"
 EXPLICIT_LE = "1.2.840.10008.1.2.1"
 EXPLICIT_BE = "1.2.840.10008.1.2.2"
@@ -27,6 +28,8 @@ _REFERENCED = frozenset(f"1.2.840.10008.1.2.4.{n}" for n in (94, 95, 204, 205))
 
 # Uncompressed, worst choice last. Anything else is how the sender holds its pixels: it must not have to decompress.
 _UNCOMPRESSED = (EXPLICIT_LE, DEFLATED_LE, EXPLICIT_BE, IMPLICIT_LE)
+_PLAIN = (EXPLICIT_LE, EXPLICIT_BE, IMPLICIT_LE)  # nothing to inflate
+_SERVICES = {VERIFICATION: _UNCOMPRESSED, STORAGE_COMMITMENT: _PLAIN}  # what is not storage, and its syntaxes
 
 
 def is_storage(uid: str) -> bool:
@@ -47,19 +50,22 @@ def choose_transfer_syntax(proposed: tuple[str, ...]) -> str:
     return min(proposed, key=_UNCOMPRESSED.index)
 
 
-def negotiate(request: AssociateRequest) -> tuple[AcceptedContext, ...]:
-    return tuple(_decide(context) for context in request.contexts)
+def negotiate(request: AssociateRequest, *, storage_commitment: bool = True) -> tuple[AcceptedContext, ...]:
+    services = dict(_SERVICES)
+    if not storage_commitment:
+        del services[STORAGE_COMMITMENT]
+    return tuple(_decide(context, services) for context in request.contexts)
 
 
-def _decide(context: ProposedContext) -> AcceptedContext:
+def _decide(context: ProposedContext, services: dict[str, tuple[str, ...]]) -> AcceptedContext:
     uid, proposed = context.abstract_syntax, context.transfer_syntaxes
-    if uid == VERIFICATION:
-        usable = tuple(syntax for syntax in proposed if syntax in _UNCOMPRESSED)
+    if uid in services:
+        usable = tuple(syntax for syntax in proposed if syntax in services[uid])
     elif is_storage(uid):
         usable = tuple(syntax for syntax in proposed if _UID.fullmatch(syntax) and syntax not in _REFERENCED)
     else:
         return AcceptedContext(context.context_id, uid, IMPLICIT_LE, Result.ABSTRACT_SYNTAX_NOT_SUPPORTED)
     if not usable:
         return AcceptedContext(context.context_id, uid, IMPLICIT_LE, Result.TRANSFER_SYNTAXES_NOT_SUPPORTED)
-    chosen = usable[0] if uid == VERIFICATION else choose_transfer_syntax(usable)
+    chosen = usable[0] if uid in services else choose_transfer_syntax(usable)
     return AcceptedContext(context.context_id, uid, chosen, Result.ACCEPTED)

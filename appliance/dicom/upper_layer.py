@@ -19,6 +19,8 @@ MAX_REQUEST_BYTES = 128 * 1024  # 128 contexts with every transfer syntax are un
 MAX_CONTROL_BYTES = 1024  # the other PDUs are 4 bytes; slack for odd peers
 PDU_HEADER_BYTES = 6
 PDV_HEADER_BYTES = 6
+MAX_SENT_BYTES = 64 * 1024  # of a P-DATA-TF of ours, whatever the requestor would take
+MIN_SENT_BYTES = 512  # nobody means less, and a PDU for each byte would be a burden to both
 
 
 class State(Enum):
@@ -199,14 +201,29 @@ class UpperLayer:
 
 
 def pdata(context_id: int, command: bytes) -> bytes:
-    """One P-DATA-TF PDU with one whole command: all that an acceptor of stores ever sends."""
-    size = len(command) + 2
+    """One P-DATA-TF PDU with one whole command: what answers a request."""
+    return _pdata(context_id, 0x03, command)
+
+
+def pdata_with_dataset(context_id: int, command: bytes, dataset: bytes, maximum_length: int) -> bytes:
+    """P-DATA-TF PDUs of at most `maximum_length` bytes, as the requestor announced it (0: no limit)."""
+    size = min(max(maximum_length, MIN_SENT_BYTES), MAX_SENT_BYTES) if maximum_length else MAX_SENT_BYTES
+    size -= PDV_HEADER_BYTES
+    pdus = [pdata(context_id, command)]
+    for start in range(0, len(dataset), size):
+        last = 0x02 if start + size >= len(dataset) else 0x00  # message control header, PS3.8 annex E.2
+        pdus.append(_pdata(context_id, last, dataset[start : start + size]))
+    return b"".join(pdus)
+
+
+def _pdata(context_id: int, control: int, value: bytes) -> bytes:
+    size = len(value) + 2
     return b"".join(
         (
             bytes((PduType.P_DATA, 0)),
             (size + 4).to_bytes(4, "big"),
             size.to_bytes(4, "big"),
-            bytes((context_id, 0x03)),
-            command,
+            bytes((context_id, control)),
+            value,
         )
     )

@@ -255,7 +255,8 @@ REQUEST = decode_command(store_rq())
 
 def test_statuses_are_the_standards():
     """PS3.7 annex C, PS3.4 table B.2-1."""
-    assert [hex(status) for status in Status] == ["0x0", "0x118", "0x211", "0xa700", "0xc000"]
+    found = [hex(status) for status in Status]
+    assert found == ["0x0", "0x110", "0x112", "0x118", "0x123", "0x211", "0x213", "0xa700", "0xc000"]
 
 
 @pytest.mark.parametrize("status", list(Status))

@@ -13,6 +13,7 @@ from appliance.dicom.negotiation import (
     EXPLICIT_BE,
     EXPLICIT_LE,
     IMPLICIT_LE,
+    STORAGE_COMMITMENT,
     VERIFICATION,
     choose_transfer_syntax,
     is_storage,
@@ -32,11 +33,26 @@ def classes(*, storage: bool) -> list[str]:
     return sorted(uid for uid in found if storage or not UID_dictionary.get(uid, ("",))[0].endswith("Storage"))
 
 
-def decide(uid: str, *syntaxes: str) -> AcceptedContext:
+def decide(uid: str, *syntaxes: str, storage_commitment: bool = True) -> AcceptedContext:
     request = AssociateRequest("SLIPWAY", "CT1", (ProposedContext(7, uid, syntaxes),), 0, "")
-    (context,) = negotiate(request)
+    (context,) = negotiate(request, storage_commitment=storage_commitment)
     assert (context.context_id, context.abstract_syntax) == (7, uid)
     return context
+
+
+@pytest.mark.parametrize("uid", [EXPLICIT_LE, EXPLICIT_BE, IMPLICIT_LE])
+def test_storage_commitment_is_accepted_in_what_needs_no_inflating(uid):
+    context = decide(STORAGE_COMMITMENT, DEFLATED_LE, JPEG_LS, uid)
+    assert (context.result, context.transfer_syntax) == (Result.ACCEPTED, uid)
+
+
+def test_storage_commitment_is_not_accepted_compressed():
+    assert decide(STORAGE_COMMITMENT, DEFLATED_LE).result is Result.TRANSFER_SYNTAXES_NOT_SUPPORTED
+
+
+def test_storage_commitment_can_be_switched_off():
+    context = decide(STORAGE_COMMITMENT, EXPLICIT_LE, storage_commitment=False)
+    assert context.result is Result.ABSTRACT_SYNTAX_NOT_SUPPORTED
 
 
 def test_there_are_as_many_storage_classes_as_pynetdicom_knows():
@@ -49,7 +65,9 @@ def test_every_storage_class_is_accepted(uid):
     assert decide(uid, EXPLICIT_LE).result is Result.ACCEPTED
 
 
-@pytest.mark.parametrize("uid", [uid for uid in classes(storage=False) if uid != VERIFICATION])
+@pytest.mark.parametrize(
+    "uid", [uid for uid in classes(storage=False) if uid not in (VERIFICATION, STORAGE_COMMITMENT)]
+)
 def test_every_other_service_is_refused(uid):
     assert decide(uid, EXPLICIT_LE).result is Result.ABSTRACT_SYNTAX_NOT_SUPPORTED
 
