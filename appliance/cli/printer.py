@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import typer
 
 from appliance.cli.output import DEFAULT_CONFIG, Config, Json, ask, load, print_json, print_table, run
-from appliance.errors import PrinterUnreachableError
+from appliance.config import Settings
+from appliance.errors import NotRunningError, PrinterUnreachableError
+
+if TYPE_CHECKING:
+    from appliance.ports import PrintOutcome
 
 app = typer.Typer(no_args_is_help=True, help="The slip printer: list, status, test.")
-
-TEST_URL = "https://slipway.test/#" + "A" * 67  # as long as a real link, and opens nothing
 
 
 @app.command("list")
@@ -41,24 +45,22 @@ def status(config: Config = DEFAULT_CONFIG, *, json: Json = False) -> None:
 @app.command("test")
 def print_test(config: Config = DEFAULT_CONFIG) -> None:
     """Print a slip whose code opens nothing: width, cutter and contrast at a glance."""
-    from appliance.adapters.printers import open_printer
-    from appliance.formats import escpos, printer_profiles, slip_bitmap
-    from appliance.formats.slip_text import SlipFace
-    from appliance.ports import PrintJob, PrintOutcome
+    from appliance.ports import PrintOutcome
 
-    settings = load(config)
-    model = printer_profiles.find(settings.printer.model)
-    face = SlipFace(
-        site=settings.site.name,
-        url=TEST_URL,
-        number="TEST",
-        initials="T.T.",
-        birth_year="1970",
-        valid_until="never: this is a test",
-    )
-    picture = slip_bitmap.render(face, model.dots(settings.printer.paper_mm))
-    job = PrintJob("TEST", escpos.slip(picture, model, b"TEST"), slip_bitmap.png(picture), b"TEST")
-    outcome = run(open_printer(settings.printer.device, model).print(job))
+    try:
+        outcome = PrintOutcome(ask(config, "printer-test"))
+    except NotRunningError:  # nobody else has the printer open
+        outcome = _print_here(load(config))
     if outcome is not PrintOutcome.PRINTED:
         raise PrinterUnreachableError(f"the test slip was not confirmed ({outcome})")
     print("The test slip is out. Scan it: the phone must show https://slipway.test/")
+
+
+def _print_here(settings: Settings) -> PrintOutcome:
+    from appliance.adapters.printers import open_printer
+    from appliance.daemon.specimen import specimen
+    from appliance.formats import printer_profiles
+
+    model = printer_profiles.find(settings.printer.model)
+    job = specimen(settings.site.name, model, settings.printer.paper_mm)
+    return run(open_printer(settings.printer.device, model).print(job))

@@ -60,6 +60,7 @@ class Operating:
             "slips-list": self._slips_list,
             "slips-reprint": self._slips_reprint,
             "printer-status": self._printer_status,
+            "printer-test": self._printer_test,
             "peers-list": self._peers_list,
             "peers-approve": self._peers_approve,
             "reload": self._reload_enrolment,
@@ -220,6 +221,9 @@ class Operating:
             "cover_open": status.cover_open,
             "detail": status.detail,
         }
+
+    async def _printer_test(self, _: dict[str, Any]) -> str:
+        return str(await self._printing.print_specimen())
 
     async def _peers_list(self, _: dict[str, Any]) -> list[dict[str, Any]]:
         rows = await self._journal.run(lambda tx: tx.all("peers"))

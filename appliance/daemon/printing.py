@@ -19,6 +19,7 @@ from appliance.core.slip import SlipEvent, SlipState
 from appliance.core.table import Effect
 from appliance.daemon.bell import Bell
 from appliance.daemon.minting import open_link, open_share
+from appliance.daemon.specimen import specimen
 from appliance.daemon.transitions import Transitions
 from appliance.errors import SlipwayError
 from appliance.formats import escpos, slip_bitmap
@@ -79,6 +80,7 @@ class Printing:
         self._doubt_pause_s = doubt_pause_s
         self._doubts = 0  # slips in a row of which nobody knows whether they came out
         self._complaint = ""  # of the printer, when it was last asked
+        self._turn = asyncio.Lock()  # one paper at a time, whoever asks for it
 
     async def recover(self) -> None:
         """Slips that were printing when the box stopped: nobody knows what came out."""
@@ -88,6 +90,14 @@ class Printing:
     def _lose_interrupted(self, tx: Transaction) -> None:
         for row in tx.all("slips_printing"):
             self._transitions.slip(tx, row["id"], SlipEvent.LOST)
+
+    async def print_specimen(self) -> PrintOutcome:
+        """What `slipway printer test` asks for; waits for a slip that is under way."""
+        job = await asyncio.to_thread(specimen, self._look.site, self._model, self._look.paper_mm)
+        async with self._turn:
+            outcome = await self._printer.print(job)
+        log.info("the test slip: %s", outcome)
+        return outcome
 
     async def run(self) -> None:
         listener = self._bell.listener()
@@ -133,9 +143,10 @@ class Printing:
         return status.ready
 
     async def _print(self, effect: Row, job: PrintJob) -> PrintOutcome:
-        if await self._journal.run(lambda tx: self._start(tx, effect)) is not SlipState.PRINTING:
-            return PrintOutcome.REFUSED
-        outcome = await self._printer.print(job)
+        async with self._turn:
+            if await self._journal.run(lambda tx: self._start(tx, effect)) is not SlipState.PRINTING:
+                return PrintOutcome.REFUSED
+            outcome = await self._printer.print(job)
         log.info("slip %s: %s", job.number, outcome)
         await self._journal.run(lambda tx: self._settle(tx, effect, outcome))
         self._bell.ring()

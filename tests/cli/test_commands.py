@@ -211,6 +211,39 @@ def test_the_printers_test_slip_comes_out(site: Site) -> None:
     assert (site.slips / "TEST.png").exists()
 
 
+def test_the_running_box_prints_the_test_slip_itself(site: Site, tmp_path: Path) -> None:
+    """Two programs at one printer would print into each other's slips."""
+    (tmp_path / "beside").mkdir()
+    other = tmp_path / "other.toml"
+    other.write_text(site.box.config.read_text().replace(site.box.printer, f"file://{tmp_path}/beside"))
+    (site.slips / "TEST.png").unlink(missing_ok=True)
+    done = slipway("printer", "test", "--config", other)
+    assert done.returncode == 0, done.stderr
+    assert (site.slips / "TEST.png").exists()
+    assert list((tmp_path / "beside").iterdir()) == []
+
+
+def test_without_a_running_box_the_test_slip_comes_out_all_the_same(tmp_path: Path) -> None:
+    (tmp_path / "slips").mkdir()
+    box = Box(tmp_path / "box", f"file://{tmp_path}/slips")
+    box.write_settings()
+    done = slipway("printer", "test", "--config", box.config)
+    assert done.returncode == 0, done.stderr
+    assert "Scan it" in done.stdout
+    assert escpos_reader.decode_qr(Picture.open(tmp_path / "slips" / "TEST.png")).startswith("https://slipway.test/#")
+
+
+def test_a_test_slip_that_did_not_come_out_is_an_error_whoever_prints(tmp_path: Path) -> None:
+    box = Box(tmp_path / "box", "none")
+    box.write_settings()
+    complains(slipway("printer", "test", "--config", box.config), 1, "not confirmed")
+    try:
+        box.start()
+        complains(slipway("printer", "test", "--config", box.config), 1, "not confirmed")
+    finally:
+        box.stop()
+
+
 def test_a_parked_peer_is_listed_and_approved(tmp_path: Path) -> None:
     box = Box(tmp_path / "box", "none", unknown_peers="park")
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from appliance.errors import NotFoundError, NotPossibleError, SlipwayError
 from tests.daemon.conftest import MakeHouse
 from tests.daemon.house import House, Image, images
-from tests.fakes.slip_printers import PaperOutPrinter
+from tests.fakes.slip_printers import JealousPrinter, PaperOutPrinter, SilentOncePrinter, SlowPrinter
 
 
 async def test_the_status_of_a_box_at_rest_is_well(box: House) -> None:
@@ -108,6 +109,43 @@ async def test_nothing_to_extend_is_told_so(box: House) -> None:
     await box.operating.command("shares-revoke", {"id": share["id"]})
     with pytest.raises(NotFoundError):
         await box.operating.command("shares-extend", {"id": share["id"], "days": 7})
+
+
+async def test_a_test_slip_and_the_patients_slips_never_interleave(make_house: MakeHouse) -> None:
+    async with make_house(printer=JealousPrinter()) as box:
+        box.start()
+        await box.send(Image())
+        asked = [box.operating.command("printer-test", {}) for _ in range(2)]
+        outcomes = await asyncio.gather(*asked)
+        await box.until(lambda: len(box.printer.jobs) == 3)
+        assert outcomes == ["printed", "printed"]
+        assert sorted(job.number for job in box.printer.jobs) == ["S-00001", "TEST", "TEST"]
+        assert not box.printer.interleaved
+
+
+async def test_a_slip_that_waits_for_the_test_slip_is_not_yet_doubtful(make_house: MakeHouse) -> None:
+    """If the box stopped now, its paper would certainly be white."""
+    async with make_house(printer=SlowPrinter()) as box:
+        test = asyncio.create_task(box.operating.command("printer-test", {}))
+        await box.printer.started.wait()
+        await box.send(Image())
+        box.start()
+        await box.until(lambda: box.printer.asked)  # now it is drawn, and would be started
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(box.until_rows("slips_printing", bool), 1)
+        box.printer.finish()
+        assert await test == "printed"
+        await box.until(lambda: len(box.printer.jobs) == 2)
+        assert [job.number for job in box.printer.jobs] == ["TEST", "S-00001"]
+
+
+async def test_a_test_slip_that_is_not_confirmed_is_told_so_and_touches_no_share(make_house: MakeHouse) -> None:
+    async with make_house(printer=SilentOncePrinter()) as box:
+        box.start()
+        assert await box.operating.command("printer-test", {}) == "unknown"
+        await box.send(Image())
+        await box.until(lambda: len(box.printer.jobs) == 2)
+        assert [job.number for job in box.printer.jobs] == ["TEST", "S-00001"]
 
 
 @pytest.mark.parametrize("address", ["abc", "10.20.0", "10.20.0.5; rm", "999.1.1.1"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 
 from PIL import Image
@@ -76,6 +77,29 @@ class RefusingOncePrinter(GoodPrinter):
         if self.refused == 0:
             self.refused = 1
             return PrintOutcome.REFUSED
+        return await super().print(job)
+
+
+class JealousPrinter(GoodPrinter):
+    """Takes its time over each job, and notices when another is given to it meanwhile."""
+
+    def __init__(self, within_s: float = 0.5) -> None:
+        super().__init__()
+        self._within_s = within_s
+        self._at_work = 0
+        self._interleaved = asyncio.Event()
+
+    @property
+    def interleaved(self) -> bool:
+        return self._interleaved.is_set()
+
+    async def print(self, job: PrintJob) -> PrintOutcome:
+        self._at_work += 1
+        if self._at_work > 1:
+            self._interleaved.set()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._interleaved.wait(), self._within_s)
+        self._at_work -= 1
         return await super().print(job)
 
 
