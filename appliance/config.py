@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import difflib
 import ipaddress
+import re
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from appliance.errors import SettingsError
 
@@ -53,6 +54,13 @@ def _http_url(value: str) -> str:
     return value.rstrip("/")
 
 
+def _fingerprint(value: str) -> str:
+    digits = value.replace(":", "").replace(" ", "").lower()
+    if value and not re.fullmatch("[0-9a-f]{64}", digits):
+        raise ValueError("write the SHA-256 of the certificate: openssl x509 -in FILE -noout -fingerprint -sha256")
+    return digits
+
+
 AeTitle = Annotated[str, AfterValidator(_ae_title)]
 
 
@@ -70,6 +78,35 @@ class PeerSettings(_Section):
     ae_title: AeTitle
     address: Annotated[str, AfterValidator(_network)]
     port: Annotated[int, Field(ge=1, le=65535)] | None = None
+    certificate_sha256: Annotated[str, AfterValidator(_fingerprint)] = ""  # set: only over TLS, and with this one
+
+
+class TlsListener(_Section):
+    listen: tuple[Annotated[str, AfterValidator(_listener)], ...] = ("0.0.0.0:2762",)
+    certificate_file: Annotated[str, Field(min_length=1)]
+    key_file: Annotated[str, Field(min_length=1)]
+    client_ca_file: str = ""
+    client_certificate: Literal["none", "optional", "required"] | None = None  # default: see `asks`
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        if self.asks != "none" and not self.client_ca_file:
+            raise ValueError(
+                f'client_certificate = "{self.asks}" needs client_ca_file: the authority that signs the certificates'
+            )
+        if self.asks == "none" and self.client_ca_file:
+            raise ValueError(
+                'client_certificate = "none" asks for no certificate that client_ca_file could verify: drop one of them'
+            )
+        return self
+
+    @property
+    def asks(self) -> Literal["none", "optional", "required"]:
+        return self.client_certificate or ("required" if self.client_ca_file else "none")
+
+    @property
+    def addresses(self) -> tuple[tuple[str, int], ...]:
+        return tuple(_host_port(value) for value in self.listen)
 
 
 class Dicom(_Section):
@@ -77,6 +114,16 @@ class Dicom(_Section):
     unknown_peers: Literal["park", "refuse", "accept"] = "park"
     storage_commitment: Literal["refuse", "off"] = "refuse"  # a relay promises nothing; off: not even negotiated
     peer: tuple[PeerSettings, ...] = ()
+    tls: tuple[TlsListener, ...] = ()
+
+    @model_validator(mode="after")
+    def _certificates_are_asked_for(self) -> Self:
+        pinned = [peer.ae_title for peer in self.peer if peer.certificate_sha256]
+        if pinned and all(listener.asks == "none" for listener in self.tls):
+            raise ValueError(
+                f"certificate_sha256 of {pinned[0]} needs a [[dicom.tls]] with client_ca_file: no other asks for it"
+            )
+        return self
 
     @property
     def addresses(self) -> tuple[tuple[str, int], ...]:

@@ -111,7 +111,8 @@ class Peer:
 class Reception(Protocol):
     """The daemon's side of the acceptor: it decides who may associate, and is told what came."""
 
-    def admit(self, request: AssociateRequest, address: str) -> Rejection | None: ...
+    def admit(self, request: AssociateRequest, address: str, certificate: str = "") -> Rejection | None:
+        """`certificate`: SHA-256 in hexadecimal of the one that the peer showed and we verified; "" without TLS."""
 
     def opened(self, peer: Peer) -> None: ...
 

@@ -74,6 +74,8 @@ def test_the_file_that_the_package_installs_is_right() -> None:
     config.load(ROOT / "systemd/etc/slipway.toml")
 
 
+TLS = "[[dicom.tls]]\ncertificate_file = 'a'\nkey_file = 'a'\n"
+PEER = "[[dicom.peer]]\nae_title = 'A'\naddress = '10.1.1.1'\n"
 MISTAKES = {
     "unknown section": ("[sight]\nname = 'x'", r"unknown key sight, did you mean site\?"),
     "unknown key": ("[site]\nnam = 'x'", r"unknown key site\.nam, did you mean name\?"),
@@ -95,6 +97,13 @@ MISTAKES = {
     "too many days": ("[[profile]]\nae_title = 'A'\nexpires_days = 500", r"expires_days"),
     "no quiet": ("[[profile]]\nae_title = 'A'\nquiet_seconds = 0", r"quiet_seconds"),
     "copies": ("[[profile]]\nae_title = 'A'\ncopies = 0", r"copies"),
+    "TLS without a key": ("[[dicom.tls]]\ncertificate_file = 'a'", r"dicom\.tls\.key_file"),
+    "unknown key in TLS": (TLS + "clinet_ca_file = 'a'", r"did you mean client_ca_file\?"),
+    "certificates that nobody verifies": (TLS + "client_certificate = 'required'", r"needs client_ca_file"),
+    "optional ones that nobody verifies": (TLS + "client_certificate = 'optional'", r"needs client_ca_file"),
+    "an authority for nothing": (TLS + "client_ca_file = 'a'\nclient_certificate = 'none'", r"drop one of them"),
+    "no fingerprint": (PEER + "certificate_sha256 = 'AB:CD'", r"openssl x509"),
+    "a peer's certificate that nobody asks for": (TLS + PEER + f"certificate_sha256 = '{'ab' * 32}'", "client_ca_file"),
     "not a table": ("site = 3", r"site"),
     "not TOML": ("[site\nname=", r"not valid TOML"),
 }
@@ -139,3 +148,13 @@ def test_settings_cannot_be_changed_in_memory(tmp_path: Path) -> None:
     settings = load(tmp_path, "")
     with pytest.raises(ValueError, match="frozen"):
         settings.site.name = "elsewhere"
+
+
+def test_certificates_are_required_where_an_authority_is_named(tmp_path: Path) -> None:
+    authority = "client_ca_file = 'a'\n"
+    optional = authority + "client_certificate = 'optional'\n"
+    peer = PEER + f"certificate_sha256 = '{':'.join(['AB'] * 32)}'"
+    dicom = load(tmp_path, "\n".join((TLS, TLS + authority, TLS + optional, peer))).dicom
+    assert [listener.asks for listener in dicom.tls] == ["none", "required", "optional"]
+    assert dicom.tls[0].addresses == (("0.0.0.0", 2762),)
+    assert dicom.peer[0].certificate_sha256 == "ab" * 32

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Callable
 
 from appliance.adapters.association import Association, Limits
+from appliance.adapters.dicom_tls import TlsAssociation
 from appliance.errors import SlipwayError
 from appliance.ports import Reception, Spool
 
@@ -24,13 +26,15 @@ class Acceptor:
         self._inside: set[Association] = set()
         self._servers: list[asyncio.Server] = []
 
-    async def listen(self, addresses: tuple[tuple[str, int], ...]) -> list[tuple[str, int]]:
-        """Listen on each (host, port); the addresses that were bound, port 0 resolved."""
+    async def listen(
+        self, addresses: tuple[tuple[str, int], ...], tls: ssl.SSLContext | None = None
+    ) -> list[tuple[str, int]]:
+        """Listen on each (host, port), plain or with TLS; the addresses that were bound, port 0 resolved."""
         loop = asyncio.get_running_loop()
         bound = []
         for host, port in addresses:
             try:
-                server = await loop.create_server(self._association, host, port, backlog=512)
+                server = await loop.create_server(lambda: self._association(tls), host, port, backlog=512)
             except OSError as error:
                 raise SlipwayError(
                     f"cannot listen on {host}:{port}: {error.strerror}",
@@ -40,8 +44,10 @@ class Acceptor:
             bound += [socket_.getsockname()[:2] for socket_ in server.sockets]
         return bound
 
-    def _association(self) -> Association:
-        return Association(self._spool, self._reception, self._clock, self._limits, self)
+    def _association(self, tls: ssl.SSLContext | None) -> Association:
+        if tls is None:
+            return Association(self._spool, self._reception, self._clock, self._limits, self)
+        return TlsAssociation(self._spool, self._reception, self._clock, self._limits, self, tls)
 
     # -- who is there ----------------------------------------------------------------------------------------------
 

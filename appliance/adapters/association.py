@@ -43,6 +43,7 @@ MOST_REPORTS = 2  # on storage commitment that wait for the answer to the one be
 class Limits:
     """What a connection may take of the box."""
 
+    handshake_s: float = 5.0  # for TLS, before anything else
     request_s: float = 10.0  # for a whole A-ASSOCIATE-RQ; a silent connection is cheap, but not for ever
     idle_s: float = 120.0  # an association that sends nothing: modalities pause between series, hung ones never return
     close_s: float = 5.0  # ARTIM after our last word
@@ -81,6 +82,7 @@ class Association(asyncio.BufferedProtocol):
         self._report_id = 0  # of that one
         self._report_maximum = 0  # bytes of a P-DATA-TF that the requestor takes
         self._peer: Peer | None = None
+        self._certificate = ""  # SHA-256 of the one that the peer showed over TLS
         self._timer: asyncio.TimerHandle | None = None
         self._heard = 0.0
         self._unread = False  # the peer does not take our answers
@@ -164,7 +166,7 @@ class Association(asyncio.BufferedProtocol):
             self._transport.abort()
 
     def _decide(self, request: AssociateRequest) -> None:
-        rejection = self._reception.admit(request, self._address)
+        rejection = self._reception.admit(request, self._address, self._certificate)
         if rejection is None and not self._guests.may_enter(self):
             rejection = TOO_MANY
         if rejection is not None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,11 @@ from appliance.errors import SlipwayError
 
 LOW_SPACE_BYTES = 5 << 30
 CLOCK_TOLERANCE_S = 60.0
+EXPIRES_SOON = timedelta(days=30)  # hospitals' authorities take weeks
+
+
+class SoonError(SlipwayError):
+    """Nothing is wrong yet."""
 
 
 def doctor(config: Config = DEFAULT_CONFIG, *, json: Json = False) -> None:
@@ -28,7 +34,7 @@ def doctor(config: Config = DEFAULT_CONFIG, *, json: Json = False) -> None:
     findings: list[dict[str, str]] = []
     settings = _check(findings, "settings", lambda: settings_file.load(config))
     if isinstance(settings, Settings):
-        for name, check in _CHECKS.items():
+        for name, check in (_CHECKS | (_TLS_CHECK if settings.dicom.tls else {})).items():
             _check(findings, name, lambda check=check: check(settings))  # type: ignore[misc]
     if json:
         print_json(findings)
@@ -45,7 +51,8 @@ def _check(findings: list[dict[str, str]], name: str, check: Callable[[], Any]) 
     try:
         result = check()
     except SlipwayError as error:
-        findings.append({"name": name, "level": "problem", "what": error.summary, "do": error.hint})
+        level = "notice" if isinstance(error, SoonError) else "problem"
+        findings.append({"name": name, "level": level, "what": error.summary, "do": error.hint})
         return None
     what = result if isinstance(result, str) else "fine"
     findings.append({"name": name, "level": "ok", "what": what, "do": ""})
@@ -101,9 +108,28 @@ def _disk(settings: Settings) -> str:
     return f"{free >> 30} GiB free under {folder}"
 
 
+def _tls(settings: Settings) -> str:
+    from appliance.adapters import dicom_tls
+
+    expiries = []
+    for tls in settings.dicom.tls:
+        dicom_tls.server_context(tls.certificate_file, tls.key_file, tls.client_ca_file, tls.asks)
+        for key, path in (("certificate_file", tls.certificate_file), ("client_ca_file", tls.client_ca_file)):
+            if path:
+                expiries += [(expires, path) for expires in dicom_tls.expiries(path, key)]
+    expires, path = min(expiries)
+    hint = f"Have it renewed, put the new one into {path} and restart the service: systemctl restart slipway."
+    if expires <= datetime.now(UTC):
+        raise SlipwayError(f"a certificate in {path} expired on {expires:%Y-%m-%d}", hint=hint)
+    if expires <= datetime.now(UTC) + EXPIRES_SOON:
+        raise SoonError(f"a certificate in {path} expires on {expires:%Y-%m-%d}", hint=hint)
+    return f"certificates are good until {expires:%Y-%m-%d}"
+
+
 _CHECKS: dict[str, Callable[[Settings], str]] = {
     "service": _service,
     "vault": _vault,
     "printer": _printer,
     "disk": _disk,
 }
+_TLS_CHECK: dict[str, Callable[[Settings], str]] = {"tls": _tls}

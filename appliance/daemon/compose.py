@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from appliance import __version__
-from appliance.adapters import system
+from appliance.adapters import dicom_tls, system
 from appliance.adapters.acceptor import Acceptor
 from appliance.adapters.association import Limits
 from appliance.adapters.control import ControlServer
@@ -41,6 +42,8 @@ log = logging.getLogger("slipway")
 ENROLMENT_NAME = "enrolment.json"
 HOUR_S = 3600.0
 
+Door = tuple[tuple[tuple[str, int], ...], ssl.SSLContext | None]  # addresses, and TLS or not
+
 
 @dataclass
 class Box:
@@ -57,7 +60,8 @@ class Box:
     linking: Linking
     printing: Printing
     sweeping: Sweeping
-    listening: list[tuple[str, int]]
+    doors: list[Door]
+    listening: list[str]
 
 
 def read_enrolment(settings: Settings) -> Enrolment | None:
@@ -93,7 +97,7 @@ def compose(settings: Settings) -> Box:
     manifesting = Manifesting(journal, sealer, settings.site.name, settings.site.language)
     quiet_s = {title: profile.quiet_seconds for title, profile in profiles.items()}
     printing = Printing(journal, printer, model, _look(settings, vault), transitions, sealer, bell, clock.now)
-    listening: list[tuple[str, int]] = []
+    listening: list[str] = []
 
     def surroundings() -> dict[str, Any]:
         return _surroundings(settings, vault, listening)
@@ -116,6 +120,7 @@ def compose(settings: Settings) -> Box:
         linking=Linking(journal, vault, transitions, sealer, bell, clock.now),
         printing=printing,
         sweeping=Sweeping(journal, spool, receiving, placing, transitions, quiet_s, bell, clock.now, vault.known_now),
+        doors=_doors(settings),
         listening=listening,
     )
 
@@ -130,12 +135,20 @@ def _rules(profile: Profile) -> ProfileRules:
 
 
 def _peers(settings: Settings) -> Peers:
-    known = [KnownPeer.of(peer.ae_title, peer.address) for peer in settings.dicom.peer]
+    known = [KnownPeer.of(peer.ae_title, peer.address, peer.certificate_sha256) for peer in settings.dicom.peer]
     return Peers(known, UnknownPeers(settings.dicom.unknown_peers))
 
 
 def _limits(settings: Settings) -> Limits:
     return Limits(storage_commitment=settings.dicom.storage_commitment == "refuse")
+
+
+def _doors(settings: Settings) -> list[Door]:
+    doors: list[Door] = [(settings.dicom.addresses, None)]
+    for tls in settings.dicom.tls:
+        context = dicom_tls.server_context(tls.certificate_file, tls.key_file, tls.client_ca_file, tls.asks)
+        doors.append((tls.addresses, context))
+    return doors
 
 
 def _look(settings: Settings, vault: HttpVault) -> SlipLook:
@@ -144,11 +157,11 @@ def _look(settings: Settings, vault: HttpVault) -> SlipLook:
     return SlipLook(settings.site.name, settings.site.phone, url, settings.printer.paper_mm, copies)
 
 
-def _surroundings(settings: Settings, vault: HttpVault, listening: list[tuple[str, int]]) -> dict[str, Any]:
+def _surroundings(settings: Settings, vault: HttpVault, listening: list[str]) -> dict[str, Any]:
     return {
         "version": __version__,
         "site": settings.site.name,
-        "listening": [f"{host}:{port}" for host, port in listening],
+        "listening": listening,
         "ae_titles": [profile.ae_title for profile in settings.profile],
         "enrolled": vault.enrolment is not None,
         "vault": vault.enrolment.url if vault.enrolment else settings.vault.url,

@@ -21,10 +21,11 @@ class UnknownPeers(StrEnum):
 class KnownPeer:
     ae_title: str
     network: ipaddress.IPv4Network | ipaddress.IPv6Network
+    certificate: str = ""  # SHA-256 in hexadecimal; set: only over TLS, and with this one
 
     @classmethod
-    def of(cls, ae_title: str, address: str) -> KnownPeer:
-        return cls(ae_title, ipaddress.ip_network(address, strict=False))
+    def of(cls, ae_title: str, address: str, certificate: str = "") -> KnownPeer:
+        return cls(ae_title, ipaddress.ip_network(address, strict=False), certificate)
 
 
 class Peers:
@@ -36,11 +37,21 @@ class Peers:
         if peer not in self._known:
             self._known.append(peer)
 
-    def knows(self, ae_title: str, address: str) -> bool:
+    def knows(self, ae_title: str, address: str, certificate: str = "") -> bool:
+        """Where one entry asks for a certificate, another without (approved, or a network) does not make up for it."""
+        matching = self._at(ae_title, address)
+        pinned = {peer.certificate for peer in matching if peer.certificate}
+        return certificate in pinned if pinned else bool(matching)
+
+    def pins(self, ae_title: str, address: str) -> bool:
+        """Whether that sender is known by its certificate only."""
+        return any(peer.certificate for peer in self._at(ae_title, address))
+
+    def _at(self, ae_title: str, address: str) -> list[KnownPeer]:
         try:
             host = ipaddress.ip_address(address.partition("%")[0])
         except ValueError:
-            return False
+            return []
         if isinstance(host, ipaddress.IPv6Address) and host.ipv4_mapped:
             host = host.ipv4_mapped
-        return any(peer.ae_title == ae_title and host in peer.network for peer in self._known)
+        return [peer for peer in self._known if peer.ae_title == ae_title and host in peer.network]

@@ -58,11 +58,20 @@ class Receiving:
 
     # -- the acceptor's questions (ports.Reception) ----------------------------------------------------------------
 
-    def admit(self, request: AssociateRequest, address: str) -> Rejection | None:
+    def admit(self, request: AssociateRequest, address: str, certificate: str = "") -> Rejection | None:
         if not (request.calling_ae_title + request.called_ae_title).isprintable():  # PS3.5 section 6.2, AE
             log.warning("refused %s: an AE title with control characters", address)
             return CALLING_AE_UNKNOWN
-        known = self.peers.knows(request.calling_ae_title, address)
+        known = self.peers.knows(request.calling_ae_title, address, certificate)
+        if not known and self.peers.pins(request.calling_ae_title, address):  # whatever becomes of unknown peers
+            shown = f"showed the certificate {certificate}" if certificate else "showed no certificate"
+            log.warning(
+                "refused %s at %s: it is known by its certificate_sha256 only, and %s",
+                request.calling_ae_title,
+                address,
+                shown,
+            )
+            return CALLING_AE_UNKNOWN
         if not known and self.peers.unknown is not UnknownPeers.ACCEPT:
             self._refuse_peer(request.calling_ae_title, address)
             return CALLING_AE_UNKNOWN

@@ -88,9 +88,11 @@ async def _start(box: Box) -> None:
     await box.printing.recover()
     await box.control.start()
     gc.freeze()  # what is here now stays: the collector need not look through all of it while images arrive
-    box.listening += await box.acceptor.listen(box.settings.dicom.addresses)
-    for host, port in box.listening:
-        log.info("listening for DICOM on %s:%d", host, port)
+    for addresses, tls in box.doors:
+        bound = await box.acceptor.listen(addresses, tls)
+        box.listening += [f"{host}:{port}" + (" (TLS)" if tls else "") for host, port in bound]
+    for address in box.listening:
+        log.info("listening for DICOM on %s", address)
     system.notify("READY=1")
 
 

@@ -210,6 +210,23 @@ async def test_known_peers_are_an_ae_title_in_a_network(box: House) -> None:
     assert judged(box.receiving.admit(request(), "not an address")) == (1, 1, 3)
 
 
+@pytest.mark.parametrize("unknown", list(UnknownPeers))
+async def test_a_peer_with_a_certificate_is_known_by_nothing_else(
+    box: House, unknown: UnknownPeers, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Neither by a network that it is in, nor by an approval, nor where strangers are let in."""
+    pinned = KnownPeer.of("CT1", "10.20.0.5", "ab" * 32)
+    box.receiving.peers = Peers([KnownPeer.of("CT1", "10.20.0.0/24"), pinned], unknown)
+    box.receiving.peers.add(KnownPeer.of("CT1", "10.20.0.5"))
+    assert box.receiving.admit(request(), "10.20.0.5", "ab" * 32) is None
+    assert judged(box.receiving.admit(request(), "10.20.0.5", "cd" * 32)) == (1, 1, 3)
+    assert "cd" * 32 in caplog.messages[-1]
+    assert judged(box.receiving.admit(request(), "10.20.0.5")) == (1, 1, 3)
+    assert "showed no certificate" in caplog.messages[-1]
+    assert judged(box.receiving.admit(request(), "::ffff:10.20.0.5")) == (1, 1, 3)
+    assert box.receiving.admit(request(), "10.20.0.6") is None  # another machine, known by its network
+
+
 async def test_whoever_calls_under_ever_new_names_does_not_fill_the_journal(make_house: MakeHouse) -> None:
     async with make_house() as box:
         box.receiving.peers = Peers([], UnknownPeers.PARK)

@@ -68,7 +68,11 @@ class RawPeer:
         """Associate. RejectedError or AbortedError."""
         peer = await cls.connect(port, pdu)
         peer.writer.write(associate_request(called, calling, contexts, announced))
-        kind, body = await peer.receive()
+        try:
+            kind, body = await peer.receive()
+        except AbortedError:
+            await peer.close()
+            raise
         if kind == 3:
             await peer.close()
             raise RejectedError(*body[1:4])
@@ -219,9 +223,11 @@ class OpenReception:
         self.complaints: list[SlipwayError] = []
         self.inside: list[Peer] = []
         self.requests: list[AssociateRequest] = []
+        self.certificates: list[str] = []
 
-    def admit(self, request: AssociateRequest, address: str) -> Rejection | None:
+    def admit(self, request: AssociateRequest, address: str, certificate: str = "") -> Rejection | None:
         self.requests.append(request)
+        self.certificates.append(certificate)
         return None if request.called_ae_title == "SHARE" else CALLED_AE_UNKNOWN
 
     def opened(self, peer: Peer) -> None:
@@ -240,6 +246,6 @@ class OpenReception:
 class ClosedReception(OpenReception):
     """Knows nobody."""
 
-    def admit(self, request: AssociateRequest, address: str) -> Rejection | None:
-        super().admit(request, address)
+    def admit(self, request: AssociateRequest, address: str, certificate: str = "") -> Rejection | None:
+        super().admit(request, address, certificate)
         return CALLING_AE_UNKNOWN
