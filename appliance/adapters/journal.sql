@@ -405,6 +405,15 @@ INSERT INTO event (at, share, what) VALUES (:now, :share, :what);
 -- name: events_of_share
 SELECT at, what FROM event WHERE share = :share ORDER BY id;
 
+-- name: event_of_share
+SELECT at FROM event WHERE share = :share AND what = :what;
+
+-- name: shares_to_relay_with_event
+SELECT share_id FROM share WHERE state = 'open'
+  AND EXISTS (SELECT 1 FROM event WHERE event.share = share.id AND event.what = :what)
+  AND (dirty = 1 OR EXISTS (SELECT 1 FROM instance WHERE instance.share = share.id AND relayed = 0))
+ORDER BY id;
+
 -- name: see_peer
 INSERT INTO peer (ae_title, address, state, first_seen, last_seen) VALUES (:ae_title, :address, :state, :now, :now)
 ON CONFLICT (ae_title, address) DO UPDATE SET last_seen = excluded.last_seen, attempts = attempts + 1,

@@ -24,6 +24,7 @@ class Facts:
     objects_waiting: int
     shares_held: int
     peers_parked: int
+    shares_damaged: tuple[str, ...]  # ids of those with images that the disk lost before they were relayed
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,13 @@ def sentences(facts: Facts) -> list[Sentence]:
             f"The vault cannot be used: {facts.vault_error}. Images are kept here and go up later.",
             "Check the network and [vault] url.",
         ),
+        (
+            bool(facts.shares_damaged),
+            problem,
+            f"{_shares(facts.shares_damaged)} images that the disk lost: ask for them to be sent again.",
+            # Revoked first: a share that still knows them takes what comes again for copies.
+            f"First `slipway shares revoke ID` ({', '.join(facts.shares_damaged)}): they come on another slip.",
+        ),
         (bool(facts.printer_detail), problem, f"The printer: {facts.printer_detail}", "See `slipway printer status`."),
         (
             facts.spool_free_bytes < LOW_SPACE_BYTES,
@@ -73,3 +81,7 @@ def sentences(facts: Facts) -> list[Sentence]:
     ]
     found = [Sentence(level, what, do) for applies, level, what, do in said if applies]
     return sorted(found, key=lambda sentence: -sentence.level) or [Sentence(Level.OK, "All is well.")]
+
+
+def _shares(ids: tuple[str, ...]) -> str:
+    return "1 share has" if len(ids) == 1 else f"{len(ids)} shares have"

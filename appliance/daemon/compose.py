@@ -116,7 +116,7 @@ def compose(settings: Settings) -> Box:
         acceptor=Acceptor(spool, receiving, clock.now, _limits(settings)),
         control=ControlServer(folder, operating.command),
         receiving=receiving,
-        relaying=Relaying(journal, spool, vault, manifesting, bell, clock.monotonic),
+        relaying=Relaying(journal, spool, vault, manifesting, transitions, bell, clock.monotonic),
         linking=Linking(journal, vault, transitions, sealer, bell, clock.now),
         printing=printing,
         sweeping=Sweeping(journal, spool, receiving, placing, transitions, quiet_s, bell, clock.now, vault.known_now),

@@ -14,6 +14,7 @@ from appliance.daemon.bell import Bell
 from appliance.daemon.peers import KnownPeer
 from appliance.daemon.printing import Printing
 from appliance.daemon.receiving import Receiving
+from appliance.daemon.relaying import DISK_LOST
 from appliance.daemon.transitions import Transitions
 from appliance.errors import NotFoundError, SlipwayError
 from appliance.formats.sealed import Sealer
@@ -88,6 +89,7 @@ class Operating:
             slips_waiting=counts["slips_waiting"],
             objects_waiting=counts["objects_waiting"],
             shares_held=counts["shares_held"],
+            shares_damaged=tuple(counts["shares_damaged"]),
             peers_parked=counts["peers_parked"],
         )
         said = [{"level": s.level.name.lower(), "what": s.what, "do": s.do} for s in sentences(facts)]
@@ -258,11 +260,13 @@ class Operating:
         return {}
 
 
-def _counts(tx: Transaction) -> dict[str, int]:
+def _counts(tx: Transaction) -> dict[str, Any]:
+    damaged = tx.all("shares_to_relay_with_event", what=DISK_LOST)
     return {
         "slips_waiting": tx.one("count_slips_waiting")["n"],
         "objects_waiting": tx.one("count_waiting_objects")["n"],
         "shares_held": tx.one("count_held")["n"],
+        "shares_damaged": [row["share_id"].hex()[:SHORT_ID_CHARS] for row in damaged],
         "peers_parked": tx.one("count_parked")["n"],
     }
 

@@ -17,6 +17,7 @@ from appliance.core.relay import IN_FLIGHT, OBJECT_BYTES, Part, Waiting, backoff
 from appliance.core.share import ShareState
 from appliance.daemon.bell import Bell
 from appliance.daemon.manifesting import Manifesting
+from appliance.daemon.transitions import Transitions
 from appliance.errors import FormatError, NotEnrolledError, SlipwayError, VaultRefusedError
 from appliance.formats.spool_frame import Location
 from appliance.ports import Journal, Row, SpoolReader, Transaction, Vault
@@ -28,6 +29,7 @@ LOOK_AGAIN_S = 1.0  # while objects are under way: for what has arrived since, a
 MANIFEST_EVERY_S = 1.0  # while a share grows; the page polls every two seconds
 LONGEST_PAUSE_S = 60.0  # the line may be back any moment, and a patient stands there with a slip
 REFUSED_PAUSE_S = 60.0  # the vault said no: a person must act, but it may then work by itself
+DISK_LOST = "the disk lost images that were on their way up"  # an event; it is looked up
 TURN_S = 5.0  # after so long another share comes first: a long study must not hold up the next patient's images
 STEADY_AFTER = 8  # objects in a row: then several at once again, which a line that just failed may not bear
 
@@ -48,6 +50,7 @@ class Relaying:
         spool: SpoolReader,
         vault: Vault,
         manifesting: Manifesting,
+        transitions: Transitions,
         bell: Bell,
         monotonic: Callable[[], float],
         *,
@@ -57,6 +60,7 @@ class Relaying:
         self._spool = spool
         self._vault = vault
         self._manifesting = manifesting
+        self._transitions = transitions
         self._bell = bell
         self._monotonic = monotonic
         self._look_again_s = look_again_s
@@ -125,9 +129,15 @@ class Relaying:
             pause, grown_at = REFUSED_PAUSE_S, None
         except FormatError as error:
             log.error("%s, and with it images that were on their way up. Check the disk (dmesg).", error.summary)
+            await self._journal.run(lambda tx: self._note_loss(tx, share["id"]))
             pause, grown_at = REFUSED_PAUSE_S, None
         now = self._monotonic()
         self._turns[share["id"]] = _Turn(now, now + pause, grown_at)
+
+    def _note_loss(self, tx: Transaction, share: int) -> None:
+        """Once: it is tried again for ever."""
+        if tx.first("event_of_share", share=share, what=DISK_LOST) is None:
+            self._transitions.note(tx, share, DISK_LOST)
 
     async def _relay_share(self, share: Row) -> bool:
         """Send what waits, for one turn; whether there is more."""

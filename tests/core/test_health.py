@@ -17,6 +17,7 @@ WELL = Facts(
     objects_waiting=0,
     shares_held=0,
     peers_parked=0,
+    shares_damaged=(),
 )
 WRONG = {
     "receiving": (False, Level.PROBLEM, "not listening"),
@@ -25,6 +26,7 @@ WRONG = {
     "enrolled": (False, Level.PROBLEM, "not enrolled"),
     "vault_error": ("no route", Level.PROBLEM, "no route"),
     "printer_detail": ("Paper is out.", Level.PROBLEM, "Paper is out."),
+    "shares_damaged": (("1a2b3c4d",), Level.PROBLEM, "1 share has images that the disk lost: ask for them to be sent"),
     "slips_waiting": (2, Level.NOTICE, "2 slip(s)"),
     "objects_waiting": (3, Level.NOTICE, "3 object(s)"),
     "shares_held": (1, Level.NOTICE, "1 held"),
@@ -58,6 +60,12 @@ def test_a_single_one_that_waits_is_said(fact):
 def test_every_problem_says_what_to_do(fact):
     (sentence,) = sentences(replace(WELL, **{fact: WRONG[fact][0]}))
     assert sentence.do
+
+
+def test_damaged_shares_are_counted_and_named():
+    (sentence,) = sentences(replace(WELL, shares_damaged=("1a2b3c4d", "5e6f7081")))
+    assert sentence.what.startswith("2 shares have images that the disk lost")
+    assert "1a2b3c4d, 5e6f7081" in sentence.do
 
 
 def test_the_worst_comes_first_when_everything_is_wrong():

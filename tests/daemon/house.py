@@ -263,7 +263,7 @@ async def house(
         bell,
         receiving,
         placing,
-        Relaying(journal, spool, vault, manifesting, bell, clock.monotonic, look_again_s=0.02),
+        Relaying(journal, spool, vault, manifesting, transitions, bell, clock.monotonic, look_again_s=0.02),
         Linking(journal, vault, transitions, sealer, bell, clock.now, poll_s=0.05),
         printing,
         Sweeping(journal, spool, receiving, placing, transitions, quiet_s, bell, clock.now, vault_now, every_s=0.02),

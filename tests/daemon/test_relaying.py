@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from appliance.core.relay import IN_FLIGHT
+from appliance.daemon.relaying import DISK_LOST
 from appliance.formats.manifest import Manifest
+from appliance.formats.spool_frame import Receipt
+from appliance.ports import Row
 from tests.daemon.conftest import MakeHouse
 from tests.daemon.house import House, Image, images, uids
 from tests.fakes.vault import (
@@ -198,6 +203,59 @@ async def test_a_share_whose_bytes_the_disk_lost_does_not_stop_the_others(make_h
         (box.folder / "spool" / f"{lost.segments[0].file_number:016x}.spool").unlink()
         box.start("relaying")
         await box.until(lambda: sum(bool(share.manifest[0]) for share in box.vault.shares.values()) == 2)
+
+
+async def test_images_that_the_disk_lost_are_told_once_and_until_they_are_sent_again(
+    make_house: MakeHouse, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with make_house(file_bytes=1) as box:
+        box.start("receiving")
+        image = Image()
+        await _lose(box, await box.send(image, Image(number=2)))
+        box.start("relaying", "linking", "printing")
+        (share,) = await box.shares()
+        await box.until_rows("events_of_share", _tells_of_loss, share=share["id"])
+        facts = await box.operating.command("status", {})
+        assert facts["shares_damaged"] == [share["share_id"].hex()[:8]]
+        assert "1 share has images that the disk lost" in facts["sentences"][0]["what"]
+        assert facts["shares_damaged"][0] in facts["sentences"][0]["do"]
+
+        await box.until(lambda: caplog.text.count("on their way up") == 3, step_s=1)
+        story = await box.operating.command("shares-show", {"id": facts["shares_damaged"][0]})
+        assert [event["what"] for event in story["events"]].count(DISK_LOST) == 1
+
+        await box.operating.command("shares-revoke", {"id": facts["shares_damaged"][0]})
+        await box.send(image, Image(number=2))
+        await box.settled()
+        assert set(box.opened().datasets) == uids([image, Image(number=2)])
+        facts = await box.operating.command("status", {})
+        assert [sentence["level"] for sentence in facts["sentences"]] == ["ok"]
+
+
+async def test_images_that_the_disk_gives_back_after_all_are_no_problem_any_more(make_house: MakeHouse) -> None:
+    async with make_house(file_bytes=1) as box:
+        box.start("receiving")
+        (receipt,) = await box.send(Image())
+        path, content = await _lose(box, [receipt])
+        box.start("relaying", "linking", "printing")
+        await box.until_rows("events_of_share", _tells_of_loss, share=1)
+        path.write_bytes(content)
+        await box.settled()
+        assert len(box.opened().datasets) == 1
+        assert (await box.operating.command("status", {}))["shares_damaged"] == []
+
+
+async def _lose(box: House, receipts: list[Receipt]) -> tuple[Path, bytes]:
+    """The file of the first; its path and what it held."""
+    await box.until(lambda: not box.receiving.behind)
+    path = box.folder / "spool" / f"{receipts[0].segments[0].file_number:016x}.spool"
+    content = path.read_bytes()
+    path.unlink()
+    return path, content
+
+
+def _tells_of_loss(events: list[Row]) -> bool:
+    return any(event["what"] == DISK_LOST for event in events)
 
 
 class TurnVault(RememberingVault):
