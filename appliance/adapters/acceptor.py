@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections import Counter
 from collections.abc import Callable
 
 from appliance.adapters.association import Association, Limits
@@ -52,10 +53,14 @@ class Acceptor:
     # -- who is there ----------------------------------------------------------------------------------------------
 
     def came(self, association: Association) -> None:
-        """The oldest that said nothing makes room: a sender says what it wants at once, a scanner never does."""
+        """The oldest that said nothing makes room: a sender says what it wants at once, a scanner never does.
+
+        The oldest of the address that has most of them: a scanner pushes out itself, not a handshake of another.
+        """
         self._silent[association] = None
         if len(self._silent) > self._limits.silent:
-            oldest = next(iter(self._silent))
+            ((most, _),) = Counter(one.address for one in self._silent).most_common(1)
+            oldest = next(one for one in self._silent if one.address == most)
             del self._silent[oldest]  # now: many may come before the loop tells that this one has left
             oldest.give_up()
 

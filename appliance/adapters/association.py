@@ -47,7 +47,7 @@ class Limits:
     request_s: float = 10.0  # for a whole A-ASSOCIATE-RQ; a silent connection is cheap, but not for ever
     idle_s: float = 120.0  # an association that sends nothing: modalities pause between series, hung ones never return
     close_s: float = 5.0  # ARTIM after our last word
-    silent: int = 256  # connections without an association; the oldest makes room for one more
+    silent: int = 256  # connections without an association; one makes room for one more. TLS: 0.3 MiB each
     associations: int = 128  # each holds up to 1.25 MiB; while it asks for storage commitment up to 16 MiB more
     storage_commitment: bool = True  # it is answered, never with a promise; else its context is rejected
 
@@ -98,6 +98,10 @@ class Association(asyncio.BufferedProtocol):
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._timer = self._loop.call_later(self._limits.request_s, self.give_up)
         self._guests.came(self)
+
+    @property
+    def address(self) -> str:
+        return self._address
 
     def get_buffer(self, sizehint: int) -> memoryview:
         if not self._buffer:

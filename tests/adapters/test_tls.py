@@ -379,6 +379,26 @@ async def test_the_oldest_unfinished_handshake_makes_room_for_one_more(open_door
         assert await is_let_in(doors.tls_port, trusting(hospital))
 
 
+async def test_a_flood_from_one_address_pushes_out_itself_only(open_doors: Open, hospital: Hospital) -> None:
+    """A handshake takes its time; somebody else's must not be what makes room."""
+    async with open_doors(limits=Limits(silent=5, handshake_s=60, request_s=60)) as doors, AsyncExitStack() as stack:
+        _, slow = await asyncio.open_connection("127.0.0.1", doors.tls_port)
+        stack.callback(slow.transport.abort)
+        await doors.until(lambda: len(doors.acceptor._silent) == 1)
+        (ours,) = doors.acceptor._silent
+        flood = []
+        for _ in range(20):
+            theirs = await asyncio.open_connection("127.0.0.1", doors.tls_port, local_addr=("127.0.0.2", 0))
+            stack.callback(theirs[1].transport.abort)
+            flood.append(theirs)
+        async with asyncio.timeout(5):
+            await asyncio.gather(*(reader.read() for reader, _ in flood[:16]), return_exceptions=True)
+        assert ours in doors.acceptor._silent
+        assert len(doors.acceptor._silent) == 5
+        await slow.start_tls(trusting(hospital), server_hostname="127.0.0.1")
+        assert slow.get_extra_info("ssl_object").version() == "TLSv1.3"
+
+
 async def test_who_shakes_hands_and_then_says_nothing_is_given_up(open_doors: Open, hospital: Hospital) -> None:
     async with open_doors(limits=Limits(request_s=0.3)) as doors:
         peer = await over(trusting(hospital)).connect(doors.tls_port)
