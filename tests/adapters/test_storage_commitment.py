@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import struct
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,11 @@ from pydicom.dataset import Dataset
 from pynetdicom import AE, evt
 from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPushModelInstance
 
+from appliance import config
 from appliance.adapters.acceptor import Acceptor
 from appliance.adapters.association import Limits
 from appliance.adapters.spool import FileSpool
+from appliance.daemon.compose import compose
 from appliance.formats.sealed import Sealer
 from tests.adapters.test_spool import KEY
 from tests.dicom.test_storage_commitment import CT, SYNTAXES, encode, wanted
@@ -140,10 +142,24 @@ async def test_switched_off_the_context_is_rejected_and_the_others_are_not(tmp_p
     assert rejected == [(PUSH, 3)]
 
 
+@pytest.mark.parametrize(("setting", "accepted"), [({}, True), ({"storage_commitment": "off"}, False)], ids=str)
+async def test_the_setting_decides(tmp_path: Path, setting: dict[str, str], accepted: bool) -> None:
+    dicom = {"unknown_peers": "accept", **setting}
+    acceptor = compose(
+        config.parse({"dicom": dicom, "spool": {"path": str(tmp_path)}, "printer": {"device": "none"}})
+    ).acceptor
+    ((_, port),) = await acceptor.listen((("127.0.0.1", 0),))
+    try:
+        found, _ = await asyncio.to_thread(Modality().contexts, port)
+    finally:
+        await acceptor.stop()
+        acceptor.hang_up()
+    assert (PUSH in found) is accepted
+
+
 # -- byte by byte ------------------------------------------------------------------------------------------------------
 
 CONTEXTS = ((CT, LITTLE), (PUSH, LITTLE), (VERIFICATION, LITTLE))
-Ask = Callable[[RawPeer, bytes], bytes]
 
 
 def n_action(peer: RawPeer, dataset: bytes | None, message_id: int = 1) -> bytes:
