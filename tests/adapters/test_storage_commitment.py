@@ -22,7 +22,7 @@ from appliance.adapters.spool import FileSpool
 from appliance.daemon.compose import compose
 from appliance.formats.sealed import Sealer
 from tests.adapters.test_spool import KEY
-from tests.dicom.test_storage_commitment import CT, SYNTAXES, encode, wanted
+from tests.dicom.test_storage_commitment import CT, SYNTAXES, decode, encode, wanted
 from tests.fakes.peers import LITTLE, VERIFICATION, AbortedError, OpenReception, RawPeer, element
 from tests.fakes.spool import read_back
 
@@ -206,6 +206,27 @@ async def test_a_request_of_more_than_4_mib_is_refused_and_images_still_come_thr
         assert (await peer.answer()).status == 0x0213
         assert (await peer.store(b"image")).status == 0
         assert [read_back(spool, receipt) for receipt in reception.receipts] == [b"image"]
+
+
+@pytest.mark.parametrize(("announced", "longest"), [(4096, 4096), (0, 65536), (1 << 24, 65536), (7, 512)])
+async def test_no_pdu_of_a_report_is_longer_than_the_modality_announced(
+    tmp_path: Path, announced: int, longest: int
+) -> None:
+    uids = [f"1.2.826.0.1.3680043.10.1733.99.{number}" for number in range(1500)]
+    async with (
+        door(tmp_path) as (port, _, _),
+        await RawPeer.call(port, contexts=CONTEXTS, announced=announced) as peer,
+    ):
+        await peer.send(n_action(peer, encode(wanted(*uids))))
+        assert (await peer.answer()).status == 0
+        await peer.receive()
+        pdus = [(await peer.receive())[1]]
+        while not pdus[-1][5] & 2:
+            pdus.append((await peer.receive())[1])
+        assert max(map(len, pdus)) == longest
+        assert all(struct.unpack_from(">I", body)[0] == len(body) - 4 for body in pdus)
+        report = decode(b"".join(body[6:] for body in pdus), LITTLE)
+        assert [item.ReferencedSOPInstanceUID for item in report.FailedSOPSequence] == uids
 
 
 async def test_a_second_report_waits_for_the_answer_to_the_first(tmp_path: Path) -> None:
