@@ -18,9 +18,9 @@ from appliance import config as settings_file
 from appliance.adapters import control
 from appliance.cli.output import DEFAULT_CONFIG, Config, Json, mark, print_json
 from appliance.config import Settings
+from appliance.core.health import LOW_SPACE_BYTES
 from appliance.errors import SlipwayError
 
-LOW_SPACE_BYTES = 5 << 30
 CLOCK_TOLERANCE_S = 60.0
 EXPIRES_SOON = timedelta(days=30)  # hospitals' authorities take weeks
 

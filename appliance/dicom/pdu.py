@@ -21,9 +21,7 @@ from pynetdicom.pdu_primitives import (
 from pynetdicom.presentation import PresentationContext
 
 from appliance.errors import ProtocolError
-
-IMPLEMENTATION_CLASS_UID = "1.2.826.0.1.3680043.10.1733.1.1"
-IMPLEMENTATION_VERSION_NAME = "SLIPWAY_1"
+from appliance.formats.part10 import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
 
 class PduType(IntEnum):

@@ -201,6 +201,17 @@ def open_link(link: str, to: Path, factor: str, *, check: bool = True) -> subpro
     return run([BIN / "slipway", "open", link, "--to", to, "--factor", factor, "--json"], check=check)
 
 
+def open_all(link: str, to: Path, factor: str, count: int) -> list[Path]:
+    """Open the link until all is there; the files."""
+
+    def try_once() -> list[Path] | None:
+        done = open_link(link, to, factor, check=False)
+        files = [Path(file["path"]) for file in json.loads(done.stdout)["files"]] if done.returncode == 0 else []
+        return files if len(files) == count else None
+
+    return eventually(try_once, 60, f"{count} images behind the link")
+
+
 def dcmsend(port: int, files: Sequence[Path], *, called: str = "SHARE", calling: str = "CT1") -> None:
     """DCMTK's sender as installed: Nagle on, one association."""
     run(["dcmsend", "-q", "-aet", calling, "-aec", called, "127.0.0.1", str(port), *files], timeout=300)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ from tests.bench.loads import Instance
 from tests.bench.sender import Association, connect, map_dataset
 from tests.fakes.printers import ConfirmingPrinter
 from tests.samples import meta
-from tests.system.harness import Box, Vault, dcmsend, eventually, loop, open_link, run, storescu
+from tests.system.harness import Box, Vault, dcmsend, eventually, loop, open_all, open_link, run, storescu
 from tests.system.phone import phone
 from tests.system.study import Person, ct_series, fingerprints
 from tests.system.tcp_printer import ListeningPrinter, listening
@@ -99,16 +98,7 @@ def test_an_image_without_a_uid_is_refused_and_its_neighbours_are_kept(
     association.release()
     assert statuses == [0, 0xC000, 0, 0]
     assert "without a SOP Instance UID" in log_of(box)
-    assert fingerprints(all_files(printer.job().link, tmp_path / "opened", 3)) == fingerprints(study)
-
-
-def all_files(link: str, to: Path, count: int, birth_date: str = PERSON.birth_date) -> list[Path]:
-    def try_once() -> list[Path] | None:
-        done = open_link(link, to, birth_date, check=False)
-        files = [Path(file["path"]) for file in json.loads(done.stdout)["files"]] if done.returncode == 0 else []
-        return files if len(files) == count else None
-
-    return eventually(try_once, 60, f"{count} images behind the link")
+    assert fingerprints(open_all(printer.job().link, tmp_path / "opened", PERSON.birth_date, 3)) == fingerprints(study)
 
 
 def test_a_wrong_birth_date_says_how_many_tries_are_left_and_five_lock_the_link(
@@ -157,7 +147,7 @@ def test_an_expired_link_says_so_and_staff_can_renew_it_without_new_paper(
     vault, box = both
     dcmsend(box.port, study)
     link = printer.job().link
-    all_files(link, tmp_path / "before", 3)
+    open_all(link, tmp_path / "before", PERSON.birth_date, 3)
     vault.stop()
     vault.start(clock="+8d")
     done = open_link(link, tmp_path / "late", PERSON.birth_date, check=False)
@@ -168,7 +158,7 @@ def test_an_expired_link_says_so_and_staff_can_renew_it_without_new_paper(
         browser.says("expired")
     share = box.ask("shares", "list")[0]["id"]
     box.command("shares", "extend", share, "--days", "3")
-    assert fingerprints(all_files(link, tmp_path / "renewed", 3)) == fingerprints(study)
+    assert fingerprints(open_all(link, tmp_path / "renewed", PERSON.birth_date, 3)) == fingerprints(study)
 
 
 def test_a_revoked_share_is_dead_for_everyone(
@@ -177,7 +167,7 @@ def test_a_revoked_share_is_dead_for_everyone(
     _, box = both
     dcmsend(box.port, study)
     link = printer.job().link
-    all_files(link, tmp_path / "before", 3)
+    open_all(link, tmp_path / "before", PERSON.birth_date, 3)
     box.command("shares", "revoke", box.ask("shares", "list")[0]["id"], "--yes", "--why", "wrong slip")
     done = eventually(lambda: refusal(link, tmp_path / "after"), 20, "the link refused")
     assert "revoked" in done.stderr or "no longer" in done.stderr, done.stderr
@@ -194,13 +184,13 @@ def test_reprinting_gives_a_new_code_and_kills_the_old_one(
     _, box = both
     dcmsend(box.port, study)
     old = printer.job().link
-    all_files(old, tmp_path / "before", 3)
+    open_all(old, tmp_path / "before", PERSON.birth_date, 3)
     slip = box.ask("slips", "list")[0]["number"]
     box.command("slips", "reprint", slip, "--why", "lost")
     new = printer.job(2).link
     assert new != old
     assert open_link(old, tmp_path / "old", PERSON.birth_date, check=False).returncode == 1
-    assert fingerprints(all_files(new, tmp_path / "new", 3)) == fingerprints(study)
+    assert fingerprints(open_all(new, tmp_path / "new", PERSON.birth_date, 3)) == fingerprints(study)
 
 
 def test_with_the_vault_down_images_are_taken_and_the_slip_comes_when_it_is_back(
@@ -213,7 +203,9 @@ def test_with_the_vault_down_images_are_taken_and_the_slip_comes_when_it_is_back
     assert "Images are kept here and go up later" in status
     assert not printer.machine.jobs, "no slip that cannot be opened"
     vault.start()
-    assert fingerprints(all_files(printer.job(within_s=60).link, tmp_path / "opened", 3)) == fingerprints(study)
+    assert fingerprints(
+        open_all(printer.job(within_s=60).link, tmp_path / "opened", PERSON.birth_date, 3)
+    ) == fingerprints(study)
 
 
 def down(box: Box) -> str | None:
@@ -231,5 +223,7 @@ def test_a_box_killed_amid_a_study_has_lost_nothing_that_it_acknowledged(
     box.program.kill()
     vault.start()
     box.start()
-    assert fingerprints(all_files(printer.job(within_s=60).link, tmp_path / "opened", 3)) == fingerprints(study)
+    assert fingerprints(
+        open_all(printer.job(within_s=60).link, tmp_path / "opened", PERSON.birth_date, 3)
+    ) == fingerprints(study)
     assert len(printer.machine.jobs) == 1
