@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import struct
+import timeit
 import warnings
 
 import pytest
@@ -47,6 +49,49 @@ APPLICATION = item(0x10, b"1.2.840.10008.3.1.1.1")
 USER = item(0x50, item(0x51, b"\0\0\x40\0") + item(0x52, b"1.2.3"))
 
 
+def test_items_that_the_standard_may_yet_define_are_skipped():
+    """PS3.8 section 9.3.1."""
+    user = USER[:3] + bytes([len(USER) - 4 + 5]) + USER[4:] + item(0x77, b"x")
+    context = CONTEXT[:3] + bytes([len(CONTEXT) - 4 + 5]) + CONTEXT[4:] + item(0x77, b"x")
+    assert pdu.decode_associate_rq(raw_request(APPLICATION + item(0x99, b"x") + context + user)) == (
+        pdu.decode_associate_rq(raw_request(APPLICATION + CONTEXT + USER))
+    )
+
+
+@pytest.mark.parametrize(
+    "items",
+    [
+        APPLICATION + item(0x20, b"\1\0\0\0" + item(0x30, CT.encode()) + item(0x40, b"1") * 5990) + USER,
+        APPLICATION + item(0x20, b"\1\0\0\0" + item(0x40, b"") * 16_000) + USER,
+        APPLICATION + item(0x20, b"\1\0\0\0" + item(0x30, CT.encode()) * 2000) + USER,
+        APPLICATION + CONTEXT + item(0x50, item(0x54, b"\0\x011\1\1") * 5990),
+    ],
+    ids=["syntaxes", "empty syntaxes", "abstract syntaxes", "roles"],
+)
+def test_no_request_holds_up_the_others_for_long(items):
+    """It is read before anybody knows who sent it. The best of five, as the machine may be busy."""
+    best = min(timeit.repeat(lambda: _read_or_refuse(raw_request(items)), number=1, repeat=5))
+    assert best < 0.02
+
+
+def _read_or_refuse(data: bytes) -> None:
+    with contextlib.suppress(ProtocolError):
+        pdu.decode_associate_rq(data)
+
+
+@pytest.mark.parametrize("title", ["CT\xd6", "\xff" * 16])
+def test_a_title_that_is_not_ascii_comes_back_as_it_was(title):
+    body = b"\0\1\0\0" + b"SLIPWAY".ljust(16) + title.encode("latin_1").ljust(16) + bytes(32) + APPLICATION + USER
+    answer = answer_to(b"\1\0" + len(body).to_bytes(4, "big") + body)
+    assert answer[10:42] == body[4:36]
+
+
+@pytest.mark.parametrize("blank", [" ", "\0"])
+def test_a_blank_title_is_refused(blank):
+    with pytest.raises(ProtocolError):
+        pdu.decode_associate_rq(raw_request(APPLICATION + USER, calling=blank * 16))
+
+
 def test_a_context_that_proposes_many_syntaxes_is_read():
     syntaxes = [IMPLICIT_LE, EXPLICIT_LE, *(f"1.2.840.10008.1.2.4.{n}" for n in range(50, 90))]
     (context,) = pdu.decode_associate_rq(associate_rq({1: (CT, syntaxes)})).contexts
@@ -66,7 +111,8 @@ def test_a_request_without_contexts_is_read_and_gets_none():
         APPLICATION + CONTEXT.replace(b"\1\0\0\0", b"\2\0\0\0") + USER,
         APPLICATION + CONTEXT + USER[:-1],
         APPLICATION + CONTEXT + USER + b"\0",
-        APPLICATION + item(0x99, b"x") + USER,
+        APPLICATION + item(0x99, b"x") * 129 + USER,
+        APPLICATION + USER + USER,
         APPLICATION + item(0x20, b"\1\0\0\0") * 129 + USER,
         item(0x10, b"") * 20_000,
         APPLICATION + item(0x20, b"") + USER,
@@ -82,7 +128,8 @@ def test_a_request_without_contexts_is_read_and_gets_none():
         "an even context id",
         "cut short",
         "a byte too many",
-        "an unknown item",
+        "more unknown items than a request can have",
+        "user information twice",
         "more contexts than ids",
         "thousands of items",
         "an empty context",
