@@ -7,9 +7,10 @@ therefore ask the daemon and never open this file beside it.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from importlib.resources import files
 from pathlib import Path
@@ -17,6 +18,8 @@ from typing import TypeVar
 
 from appliance.errors import SlipwayError
 from appliance.ports import Row, Value
+
+log = logging.getLogger("slipway.journal")
 
 T = TypeVar("T")
 BUSY_TIMEOUT_S = 5.0  # a box that is restarted may still be closing the journal
@@ -28,10 +31,43 @@ class JournalError(SlipwayError):
     hint = "Check the disk under [spool] path; the journal is journal.db there. Another `slipway run` may hold it."
 
 
-def _read_statements() -> dict[str, str]:
-    text = files("appliance.adapters").joinpath("journal.sql").read_text(encoding="utf-8")
-    parts = text.split("-- name: ")[1:]
+def _read_sql(name: str, mark: str) -> dict[str, str]:
+    """The parts of an SQL file, in order, by what follows their `mark`."""
+    text = files("appliance.adapters").joinpath(name).read_text(encoding="utf-8")
+    parts = text.split(mark)[1:]
     return {part.partition("\n")[0].strip(): part.partition("\n")[2] for part in parts}
+
+
+def read_statements() -> dict[str, str]:
+    return _read_sql("journal.sql", "-- name: ")
+
+
+def read_steps() -> dict[str, str]:
+    return _read_sql("journal_schema.sql", "-- step: ")
+
+
+def migrate(connection: sqlite3.Connection, steps: Mapping[str, str]) -> list[str]:
+    """Bring a journal to the present schema, wholly or not at all; the names of the steps that it took.
+
+    JournalError for one that a newer program has written. One that has tables and no version is from before there
+    were versions: the first step makes only what is missing.
+    """
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version > len(steps):
+        raise JournalError(
+            f"the journal is of version {version}, and this program knows versions up to {len(steps)}",
+            hint="A newer Slipway has written it: install that one again. Nothing was changed.",
+        )
+    missing = list(steps)[version:]
+    if missing:
+        script = "".join(steps[name] for name in missing)
+        try:
+            connection.executescript(f"BEGIN IMMEDIATE; {script}; PRAGMA user_version={len(steps)}; COMMIT")
+        except sqlite3.Error:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+    return missing
 
 
 class SqliteTransaction:
@@ -64,7 +100,7 @@ class SqliteJournal:
     def __init__(self, path: Path, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> None:
         self._path = path
         self._busy_timeout_s = busy_timeout_s
-        self._statements = _read_statements()
+        self._statements = read_statements()
         self._executor = ThreadPoolExecutor(1, "journal")
         self._connection: sqlite3.Connection | None = None
 
@@ -87,6 +123,9 @@ class SqliteJournal:
         except sqlite3.Error as error:
             connection.close()
             raise JournalError(f"the journal cannot be opened: {error}") from error
+        except JournalError:
+            connection.close()
+            raise
         self._connection = connection
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
@@ -94,8 +133,10 @@ class SqliteJournal:
         # EXCLUSIVE keeps every other connection out, and WAL without shared memory with it.
         for pragma in ("locking_mode=EXCLUSIVE", "journal_mode=WAL", "synchronous=FULL", "secure_delete=ON"):
             connection.execute(f"PRAGMA {pragma}")
+        steps = migrate(connection, read_steps())
+        if steps:
+            log.info("the journal went through %s", ", ".join(steps))
         connection.execute("PRAGMA foreign_keys=ON")
-        connection.executescript(self._statements["schema"])
 
     async def run(self, work: Callable[[SqliteTransaction], T]) -> T:
         """Run `work` in the journal's thread, in one transaction that is on the disk when this returns."""

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
 import sqlite3
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.adapters.journal import JournalError, SqliteJournal
+from appliance.adapters.journal import JournalError, SqliteJournal, migrate, read_statements, read_steps
 from appliance.ports import Transaction
 
 SOURCE = Path(__file__).parents[2] / "appliance"
@@ -210,16 +211,95 @@ def test_every_statement_that_is_called_exists() -> None:
     assert called - statement_names() == set()
 
 
-async def test_every_statement_is_valid_sql(journal: SqliteJournal, tmp_path: Path) -> None:
+def test_every_statement_is_valid_sql() -> None:
     """SQLite compiles each against the schema, with nothing bound."""
-    path = tmp_path / "other.db"
-    with sqlite3.connect(path) as connection:
-        parts = (SOURCE / "adapters/journal.sql").read_text().split("-- name: ")[1:]
-        for part in parts:
-            name, _, text = part.partition("\n")
-            if name.strip() == "schema":
-                connection.executescript(text)
-            else:
-                parameters = dict.fromkeys(re.findall(r":(\w+)", text))
-                connection.execute(f"EXPLAIN {text}", parameters)
+    connection = sqlite3.connect(":memory:")
+    migrate(connection, read_steps())
+    for text in read_statements().values():
+        parameters = dict.fromkeys(re.findall(r":(\w+)", text))
+        connection.execute(f"EXPLAIN {text}", parameters)
+    connection.close()
+
+
+# -- versions ----------------------------------------------------------------------------------------------------------
+
+
+def version(path: Path) -> int:
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+async def opened(path: Path) -> SqliteJournal:
+    journal = SqliteJournal(path, busy_timeout_s=0.1)
+    await journal.open()
+    return journal
+
+
+def first_journal(path: Path) -> None:
+    """As the first program made it: the tables of the first step and no version."""
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.executescript(read_steps()["first_light"])
+        connection.execute(
+            "INSERT INTO share (share_id, state, profile, patient_key, display, opened_at, grown_at, visit_ends_at)"
+            " VALUES (x'11', 'open', 'SHARE', x'22', x'33', 1, 1, 2)"
+        )
+        connection.commit()
+
+
+async def test_a_new_journal_is_of_the_newest_version(tmp_path: Path) -> None:
+    journal = await opened(tmp_path / "journal.db")
+    await journal.close()
+    assert version(tmp_path / "journal.db") == len(read_steps())
+
+
+async def test_a_journal_from_before_there_were_versions_goes_on_with_what_is_in_it(tmp_path: Path) -> None:
+    first_journal(tmp_path / "journal.db")
+    journal = await opened(tmp_path / "journal.db")
+    (share,) = await journal.run(lambda tx: tx.all("shares", limit=9))
+    await journal.close()
+    assert share["share_id"] == b"\x11"
+    assert version(tmp_path / "journal.db") == len(read_steps())
+
+
+async def test_an_old_and_a_new_journal_have_the_same_tables(tmp_path: Path) -> None:
+    first_journal(tmp_path / "old.db")
+    for name in ("old.db", "new.db"):
+        await (await opened(tmp_path / name)).close()
+    schemas = []
+    for name in ("old.db", "new.db"):
+        with contextlib.closing(sqlite3.connect(tmp_path / name)) as connection:
+            schemas.append(connection.execute("SELECT type, name, sql FROM sqlite_schema ORDER BY 1, 2").fetchall())
+    assert schemas[0] == schemas[1]
+
+
+async def test_a_journal_of_a_newer_program_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    await (await opened(path)).close()
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA user_version=4711")
+    with pytest.raises(JournalError, match="version 4711") as raised:
+        await opened(path)
+    assert "newer" in raised.value.hint
+    assert version(path) == 4711
+
+
+@pytest.mark.parametrize("bad", ["ALTER TABLE nowhere ADD COLUMN x", "CREATE TABLE half (a INTEGER); nonsense"])
+def test_a_step_that_fails_leaves_the_journal_at_its_version(bad: str) -> None:
+    steps = read_steps()
+    connection = sqlite3.connect(":memory:")
+    migrate(connection, steps)
+    before = connection.execute("SELECT sql FROM sqlite_schema").fetchall()
+    with pytest.raises(sqlite3.Error):
+        migrate(connection, steps | {"good": "CREATE TABLE another (a INTEGER);", "bad": bad})
+    assert connection.execute("PRAGMA user_version").fetchone()[0] == len(steps)
+    assert connection.execute("SELECT sql FROM sqlite_schema").fetchall() == before
+    connection.close()
+
+
+def test_each_step_is_taken_once_and_in_order() -> None:
+    connection = sqlite3.connect(":memory:")
+    steps = {"one": "CREATE TABLE t (a INTEGER);", "two": "ALTER TABLE t ADD COLUMN b INTEGER;"}
+    assert migrate(connection, {"one": steps["one"]}) == ["one"]
+    assert migrate(connection, steps) == ["two"]
+    assert migrate(connection, steps) == []
     connection.close()

@@ -7,7 +7,7 @@ import sqlite3
 
 import pytest
 
-from appliance.adapters.journal import SqliteTransaction, _read_statements
+from appliance.adapters.journal import SqliteTransaction, migrate, read_statements, read_steps
 from appliance.core.identity import Identity
 from appliance.core.link import LinkEvent
 from appliance.core.share import ShareEvent, ShareState
@@ -29,9 +29,8 @@ class Box:
     def __init__(self, state: ShareState, *, waits: bool) -> None:
         self._connection = sqlite3.connect(":memory:")
         self._connection.row_factory = sqlite3.Row
-        statements = _read_statements()
-        self._connection.executescript(statements["schema"])
-        self._tx = SqliteTransaction(self._connection, statements)
+        migrate(self._connection, read_steps())
+        self._tx = SqliteTransaction(self._connection, read_statements())
         sealer = Sealer(bytes(32))
         terms = LinkTerms(FactorKind.NONE, 7, 14, wait_for_all=waits)
         self._transitions = Transitions({"SLIPWAY": terms}, sealer, lambda: 0.0)
