@@ -1,6 +1,21 @@
 """Which presentation contexts the box accepts, and with which transfer syntax (PS3.8 section 9.3.3.2).
 
 Not who may associate: that is the daemon's decision.
+
+Of several transfer syntaxes in one context the box takes what the sender holds, so that nobody decompresses on our
+account, and above all nobody compresses: that may lose what the radiologist saw. What is held is told by the order and
+the contents of the proposal, as PS3.8 gives neither a meaning but all senders do:
+
+1. A private syntax only when nothing else is proposed: the patient's next doctor could not open it, and only the sender
+   can translate it.
+2. The first one, if it is compressed. dcmsend, storescu with an option and PixelMed put what the file is in first, and
+   what they could make of it behind. Orthanc, GDCM, CTN and storescu without +C propose each compressed syntax in a
+   context of its own, where there is nothing to choose.
+3. The other one, if there are two and one is implicit little endian: every sender must propose that (PS3.5 section
+   10.1), so it says nothing. dcm4che 2 proposes it beside what it holds, in the order of a hash table.
+4. Else, with an uncompressed one first, the compressed ones behind it are what the sender could make (capture stations;
+   applications that list all they know), and an uncompressed one is taken: explicit little endian before all others.
+   It keeps the VRs of private elements, and no viewer has trouble with it; to write it costs a sender nothing.
 """
 
 from __future__ import annotations
@@ -26,8 +41,7 @@ _STORAGE_NAME = re.compile(r"Storage( SOP Class)?( - (For Presentation|For Proce
 # JPIP, PS3.5 A.6 and A.7: such a dataset holds the address of a server in the hospital instead of the pixels.
 _REFERENCED = frozenset(f"1.2.840.10008.1.2.4.{n}" for n in (94, 95, 204, 205))
 
-# Uncompressed, worst choice last. Anything else is how the sender holds its pixels: it must not have to decompress.
-_UNCOMPRESSED = (EXPLICIT_LE, DEFLATED_LE, EXPLICIT_BE, IMPLICIT_LE)
+_UNCOMPRESSED = (EXPLICIT_LE, DEFLATED_LE, EXPLICIT_BE, IMPLICIT_LE)  # worst choice last
 _PLAIN = (EXPLICIT_LE, EXPLICIT_BE, IMPLICIT_LE)  # nothing to inflate
 _SERVICES = {VERIFICATION: _UNCOMPRESSED, STORAGE_COMMITMENT: _PLAIN}  # what is not storage, and its syntaxes
 
@@ -43,11 +57,14 @@ def is_storage(uid: str) -> bool:
 
 
 def choose_transfer_syntax(proposed: tuple[str, ...]) -> str:
-    """The one to receive in: the first compressed or private one, else explicit little endian before the others."""
-    for syntax in proposed:
-        if syntax not in _UNCOMPRESSED:
-            return syntax
-    return min(proposed, key=_UNCOMPRESSED.index)
+    """The one to receive in; the reasons are above."""
+    standard = tuple(syntax for syntax in proposed if syntax.startswith(_DICOM_ROOT)) or proposed
+    if standard[0] not in _PLAIN:
+        return standard[0]
+    beside_default = set(standard) - {IMPLICIT_LE}
+    if len(beside_default) == 1:
+        return beside_default.pop()
+    return next(syntax for syntax in _UNCOMPRESSED if syntax in standard)
 
 
 def negotiate(request: AssociateRequest, *, storage_commitment: bool = True) -> tuple[AcceptedContext, ...]:

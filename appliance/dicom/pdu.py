@@ -35,12 +35,16 @@ class ItemType(IntEnum):
     USER_INFORMATION = 0x50
     MAXIMUM_LENGTH = 0x51
     IMPLEMENTATION = 0x52
+    OPERATIONS_WINDOW = 0x53
     IMPLEMENTATION_VERSION = 0x55
 
 
 APPLICATION_CONTEXT = b"1.2.840.10008.3.1.1.1"  # PS3.7 annex A.2.1, the only one
 MOST_ITEMS = 130  # the application context, 128 presentation contexts (their ids are odd bytes), user information
 MOST_INNER_ITEMS = 6000  # as many as the longest request can hold of real ones, 128 KiB by 23 bytes
+
+MOST_INVOKED = 16  # requests of a requestor that may be unanswered at once: a line's delay costs one answer in 16
+MOST_PERFORMED = 1  # reports of ours that it has to answer at once
 
 _FIRST_ITEM = 74  # bytes before the variable items of an A-ASSOCIATE-RQ, PS3.8 table 9-11
 _CONTEXT_HEADER_BYTES = 4  # the id, and what is reserved
@@ -74,12 +78,27 @@ class AcceptedContext:
 
 
 @dataclass(frozen=True)
+class OperationsWindow:
+    """Asynchronous operations window, PS3.7 section D.3.3.3, as the requestor sees it; 0 is no limit."""
+
+    invoked: int  # operations that the requestor may have outstanding
+    performed: int  # operations of the acceptor's that the requestor takes at once
+
+    def narrowed(self) -> OperationsWindow:
+        """What the box agrees to."""
+        return OperationsWindow(
+            min(self.invoked or MOST_INVOKED, MOST_INVOKED), min(self.performed or MOST_PERFORMED, MOST_PERFORMED)
+        )
+
+
+@dataclass(frozen=True)
 class AssociateRequest:
     called_ae_title: str
     calling_ae_title: str
     contexts: tuple[ProposedContext, ...]
     maximum_length: int  # bytes of a P-DATA-TF PDU that the requestor takes; 0 is no limit
     implementation: str
+    window: OperationsWindow | None = None  # None: one operation at a time
 
 
 @dataclass(frozen=True)
@@ -150,13 +169,15 @@ def _proposed_context(value: bytes, inner: list[tuple[int, bytes]]) -> ProposedC
     return ProposedContext(value[0], abstract[0] if len(abstract) == 1 else "", transfer)
 
 
-def _user_information(value: bytes) -> tuple[int, str]:
-    """The maximum length and the implementation's UID (PS3.7 annex D.3.3); the rest is not negotiated."""
+def _user_information(value: bytes) -> tuple[int, str, OperationsWindow | None]:
+    """Maximum length, implementation's UID, operations window (PS3.7 annex D.3.3); the rest is not negotiated."""
     found = dict(_items(value, 0, MOST_INNER_ITEMS))
     length, implementation = found.get(ItemType.MAXIMUM_LENGTH, bytes(4)), _uid(found.get(ItemType.IMPLEMENTATION, b""))
     if len(length) != 4 or len(implementation) > _UID_BYTES_MAX:
         raise ProtocolError("an association request's user information cannot be read")
-    return int.from_bytes(length, "big"), implementation
+    window = found.get(ItemType.OPERATIONS_WINDOW, b"")
+    operations = OperationsWindow(*struct.unpack(">HH", window)) if len(window) == 4 else None
+    return int.from_bytes(length, "big"), implementation, operations
 
 
 def _uid(value: bytes) -> str:
@@ -179,6 +200,9 @@ def encode_associate_ac(request: AssociateRequest, contexts: tuple[AcceptedConte
         items.append(_item(ItemType.ANSWERED_CONTEXT, bytes((context.context_id, 0, context.result, 0)) + syntax))
     user = _item(ItemType.MAXIMUM_LENGTH, maximum_length.to_bytes(4, "big"))
     user += _item(ItemType.IMPLEMENTATION, IMPLEMENTATION_CLASS_UID.encode())
+    if request.window is not None:
+        window = request.window.narrowed()
+        user += _item(ItemType.OPERATIONS_WINDOW, struct.pack(">HH", window.invoked, window.performed))
     user += _item(ItemType.IMPLEMENTATION_VERSION, IMPLEMENTATION_VERSION_NAME.encode())
     items.append(_item(ItemType.USER_INFORMATION, user))
     titles = (title.encode("latin_1").ljust(16) for title in (request.called_ae_title, request.calling_ae_title))

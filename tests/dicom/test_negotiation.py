@@ -103,25 +103,63 @@ def test_what_is_no_uid_is_no_class(uid):
 # -- transfer syntaxes ---------------------------------------------------------------------------------------------
 
 
+PRIVATE = "1.2.840.113619.5.2"
+
+
 @pytest.mark.parametrize(
     ("proposed", "chosen"),
     [
         ([IMPLICIT_LE], IMPLICIT_LE),
+        ([IMPLICIT_LE, IMPLICIT_LE], IMPLICIT_LE),
         ([IMPLICIT_LE, EXPLICIT_LE], EXPLICIT_LE),
         ([IMPLICIT_LE, EXPLICIT_BE], EXPLICIT_BE),
         ([EXPLICIT_BE, EXPLICIT_LE, IMPLICIT_LE], EXPLICIT_LE),
+        ([IMPLICIT_LE, EXPLICIT_LE, DEFLATED_LE, EXPLICIT_BE], EXPLICIT_LE),
         ([IMPLICIT_LE, EXPLICIT_BE, DEFLATED_LE], DEFLATED_LE),
-        ([IMPLICIT_LE, EXPLICIT_LE, JPEG_LS], JPEG_LS),
-        ([J2K, JPEG_LS, EXPLICIT_LE], J2K),
-        ([EXPLICIT_LE, "1.2.840.113619.5.2"], "1.2.840.113619.5.2"),
-        ([JPIP, IMPLICIT_LE], IMPLICIT_LE),
-        ([JPIP, JPEG_LS], JPEG_LS),
         (["", "x", IMPLICIT_LE], IMPLICIT_LE),
     ],
 )
-def test_images_are_taken_as_the_sender_holds_them_else_in_the_plainest_syntax(proposed, chosen):
-    context = decide(CT, *proposed)
-    assert (context.result, context.transfer_syntax) == (Result.ACCEPTED, chosen)
+def test_of_uncompressed_syntaxes_the_plainest_is_taken(proposed, chosen):
+    assert decide(CT, *proposed).transfer_syntax == chosen
+
+
+@pytest.mark.parametrize("held", [JPEG_LS, J2K, DEFLATED_LE])
+def test_what_is_compressed_and_stands_first_is_what_the_sender_holds(held):
+    assert decide(CT, held, EXPLICIT_LE, EXPLICIT_BE, IMPLICIT_LE).transfer_syntax == held
+    assert decide(CT, held, "1.2.840.10008.1.2.5", IMPLICIT_LE).transfer_syntax == held
+    assert decide(CT, JPIP, held, IMPLICIT_LE).transfer_syntax == held
+
+
+@pytest.mark.parametrize("held", [JPEG_LS, J2K, DEFLATED_LE, EXPLICIT_LE])
+def test_the_default_beside_one_other_says_nothing_wherever_it_stands(held):
+    assert decide(CT, IMPLICIT_LE, held).transfer_syntax == held
+    assert decide(CT, held, IMPLICIT_LE).transfer_syntax == held
+
+
+@pytest.mark.parametrize(
+    "proposed",
+    [
+        [EXPLICIT_LE, JPEG_LS],
+        [EXPLICIT_LE, IMPLICIT_LE, J2K],
+        [EXPLICIT_BE, J2K, EXPLICIT_LE],
+        [IMPLICIT_LE, EXPLICIT_LE, J2K, JPEG_LS],
+    ],
+)
+def test_nobody_is_made_to_compress(proposed):
+    assert decide(CT, *proposed).transfer_syntax == EXPLICIT_LE
+
+
+@pytest.mark.parametrize("other", [IMPLICIT_LE, EXPLICIT_LE, J2K])
+def test_a_private_syntax_is_taken_only_when_nobody_can_help_it(other):
+    assert decide(CT, PRIVATE, other).transfer_syntax == other
+    assert decide(CT, other, PRIVATE).transfer_syntax == other
+    assert decide(CT, JPIP, PRIVATE).transfer_syntax == PRIVATE
+    assert decide(CT, PRIVATE).result is Result.ACCEPTED
+
+
+def test_without_the_references_to_a_server_a_context_is_accepted_in_the_rest():
+    context = decide(CT, JPIP, IMPLICIT_LE)
+    assert (context.result, context.transfer_syntax) == (Result.ACCEPTED, IMPLICIT_LE)
 
 
 @pytest.mark.parametrize("proposed", [[], [""], ["x"], *([f"1.2.840.10008.1.2.4.{n}"] for n in (94, 95, 204, 205))])
@@ -134,8 +172,8 @@ def test_without_a_syntax_that_carries_the_pixels_a_context_is_refused(proposed)
 def test_the_chosen_syntax_is_always_one_that_was_proposed(proposed):
     chosen = choose_transfer_syntax(tuple(proposed))
     assert chosen in proposed
-    if JPEG_LS not in proposed and J2K not in proposed and EXPLICIT_LE in proposed:
-        assert chosen == EXPLICIT_LE
+    if chosen in (JPEG_LS, J2K):  # nobody compresses who did not say first that he holds it
+        assert proposed[0] == chosen or set(proposed) == {IMPLICIT_LE, chosen}
 
 
 def test_verification_is_accepted_in_the_first_syntax_that_can_be_answered():
