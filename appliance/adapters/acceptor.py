@@ -65,7 +65,13 @@ class Acceptor:
             oldest.give_up()
 
     def may_enter(self, association: Association) -> bool:
-        if len(self._inside) >= self._limits.associations:
+        """An address may hold as many associations as are free for the others.
+
+        So a gateway before many modalities gets half of all when it is alone, beside a second one a third, and no
+        broken or hostile sender takes the last: the next address finds a place.
+        """
+        of_address = sum(one.address == association.address for one in self._inside)
+        if of_address >= self._limits.associations - len(self._inside):
             return False
         self._silent.pop(association, None)
         self._inside.add(association)

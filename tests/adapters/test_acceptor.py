@@ -347,7 +347,7 @@ async def test_an_unknown_caller_is_rejected_for_good(open_door: Open) -> None:
 
 
 async def test_one_association_too_many_is_told_to_come_back(open_door: Open) -> None:
-    async with open_door(limits=Limits(associations=2)) as door:
+    async with open_door(limits=Limits(associations=4)) as door:
         first = await RawPeer.call(door.port)
         second = await RawPeer.call(door.port)
         with pytest.raises(RejectedError) as raised:

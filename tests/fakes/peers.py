@@ -50,8 +50,8 @@ class RawPeer:
         self._message_id = 0
 
     @classmethod
-    async def connect(cls, port: int, pdu: int = 16384) -> Self:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    async def connect(cls, port: int, pdu: int = 16384, address: str = "127.0.0.1") -> Self:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=(address, 0))
         return cls(reader, writer, pdu)
 
     @classmethod
@@ -59,27 +59,37 @@ class RawPeer:
         cls,
         port: int,
         *,
+        pdu: int = 16384,
+        address: str = "127.0.0.1",
         calling: str = "CT1",
         called: str = "SHARE",
         contexts: Sequence[tuple[str, str]] = ((CT, LITTLE), (VERIFICATION, LITTLE)),
         announced: int = 16384,
-        pdu: int = 16384,
     ) -> Self:
         """Associate. RejectedError or AbortedError."""
-        peer = await cls.connect(port, pdu)
-        peer.writer.write(associate_request(called, calling, contexts, announced))
+        peer = await cls.connect(port, pdu, address)
+        await peer.associate(calling, called, contexts, announced)
+        return peer
+
+    async def associate(
+        self,
+        calling: str = "CT1",
+        called: str = "SHARE",
+        contexts: Sequence[tuple[str, str]] = ((CT, LITTLE), (VERIFICATION, LITTLE)),
+        announced: int = 16384,
+    ) -> None:
+        self.writer.write(associate_request(called, calling, contexts, announced))
         try:
-            kind, body = await peer.receive()
+            kind, body = await self.receive()
         except AbortedError:
-            await peer.close()
+            await self.close()
             raise
         if kind == 3:
-            await peer.close()
+            await self.close()
             raise RejectedError(*body[1:4])
-        accepted, peer.maximum = _parse_accept(body)
+        accepted, self.maximum = _parse_accept(body)
         offered = {pair: 2 * index + 1 for index, pair in enumerate(contexts)}
-        peer.contexts = {pair: number for pair, number in offered.items() if number in accepted}
-        return peer
+        self.contexts = {pair: number for pair, number in offered.items() if number in accepted}
 
     async def __aenter__(self) -> Self:
         return self

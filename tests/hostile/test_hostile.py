@@ -88,11 +88,13 @@ async def victim(the_victim: Victim) -> AsyncIterator[Victim]:
 
 
 @asynccontextmanager
-async def sockets(port: int, count: int, said: bytes = b"") -> AsyncIterator[list[asyncio.StreamWriter]]:
+async def sockets(
+    port: int, count: int, said: bytes = b"", address: str = "127.0.0.1"
+) -> AsyncIterator[list[asyncio.StreamWriter]]:
     """So many connections that said this and then nothing."""
     writers = []
     for _ in range(count):
-        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        _, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=(address, 0))
         writer.write(said)
         writers.append(writer)
     try:
