@@ -23,12 +23,17 @@ log = logging.getLogger("slipway.journal")
 
 T = TypeVar("T")
 BUSY_TIMEOUT_S = 5.0  # a box that is restarted may still be closing the journal
+FULL_PAUSE_S = 1.0  # between two looks at a disk that is full
 FORGETTING = "forget_"  # statements named so take secrets away: not one byte of them may stay
 
 
 class JournalError(SlipwayError):
     code = "journal_failed"
     hint = "Check the disk under [spool] path; the journal is journal.db there. Another `slipway run` may hold it."
+
+
+class _FullError(JournalError):
+    """The disk has no room. Nothing of the transaction has happened, and it may be tried again."""
 
 
 def _read_sql(name: str, mark: str) -> dict[str, str]:
@@ -97,9 +102,14 @@ class SqliteTransaction:
 
 
 class SqliteJournal:
-    def __init__(self, path: Path, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> None:
+    def __init__(
+        self, path: Path, *, busy_timeout_s: float = BUSY_TIMEOUT_S, full_pause_s: float = FULL_PAUSE_S
+    ) -> None:
         self._path = path
         self._busy_timeout_s = busy_timeout_s
+        self._full_pause_s = full_pause_s
+        self._full = False
+        self._unwiped = True  # a crash may have come between what was forgotten and the log's emptying
         self._statements = read_statements()
         self._executor = ThreadPoolExecutor(1, "journal")
         self._connection: sqlite3.Connection | None = None
@@ -139,8 +149,27 @@ class SqliteJournal:
         connection.execute("PRAGMA foreign_keys=ON")
 
     async def run(self, work: Callable[[SqliteTransaction], T]) -> T:
-        """Run `work` in the journal's thread, in one transaction that is on the disk when this returns."""
-        return await asyncio.get_running_loop().run_in_executor(self._executor, self._run, work)
+        """Run `work` in the journal's thread, in one transaction that is on the disk when this returns.
+
+        A full disk is waited out: `work` is then run again, after all that it did was taken back.
+        """
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                result = await loop.run_in_executor(self._executor, self._run, work)
+            except _FullError as error:
+                self._note_full(error)
+                await asyncio.sleep(self._full_pause_s)
+            else:
+                self._note_full(None)
+                return result
+
+    def _note_full(self, error: _FullError | None) -> None:
+        if error is not None and not self._full:
+            log.error("%s. Free space on its disk; the box goes on by itself", error.summary)
+        elif error is None and self._full:
+            log.info("the journal has room again")
+        self._full = error is not None
 
     def _run(self, work: Callable[[SqliteTransaction], T]) -> T:
         connection = self._connection
@@ -151,16 +180,31 @@ class SqliteJournal:
             connection.execute("BEGIN IMMEDIATE")
             try:
                 result = work(transaction)
+                connection.execute("COMMIT")
             except BaseException:
-                connection.execute("ROLLBACK")
+                if connection.in_transaction:  # SQLite may have taken it back already
+                    connection.execute("ROLLBACK")
                 raise
-            connection.execute("COMMIT")
-            if transaction.has_forgotten:
-                # secure_delete wipes the pages, but the log keeps their earlier images until it is emptied.
-                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         except sqlite3.Error as error:
-            raise JournalError(f"the journal cannot be written: {error}") from error
+            failed = _FullError if _is_full(error) else JournalError
+            raise failed(f"the journal cannot be written: {error}") from error
+        self._unwiped = self._unwiped or transaction.has_forgotten
+        if self._unwiped:
+            self._wipe(connection)
         return result
+
+    def _wipe(self, connection: sqlite3.Connection) -> None:
+        """secure_delete wipes the pages, but the log keeps their earlier images until it is emptied.
+
+        On a full disk that is left to the next transaction: this one has happened and must not be run again.
+        """
+        try:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except sqlite3.Error as error:
+            if not _is_full(error):
+                raise JournalError(f"the journal's log cannot be emptied: {error}") from error
+        else:
+            self._unwiped = False
 
     async def close(self) -> None:
         loop = asyncio.get_running_loop()
@@ -171,3 +215,7 @@ class SqliteJournal:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+
+def _is_full(error: sqlite3.Error) -> bool:
+    return getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL

@@ -112,6 +112,36 @@ async def test_a_missing_row_is_an_error_that_names_the_statement_only(journal: 
         await journal.run(lambda tx: tx.one("share", id=4711))
 
 
+# -- a full disk -------------------------------------------------------------------------------------------------------
+
+
+def set_room(journal: SqliteJournal, pages: int) -> int:
+    """As if the disk had room for so many pages; how many that are at present, as fewer cannot be had."""
+    assert journal._connection is not None
+    return int(journal._connection.execute(f"PRAGMA max_page_count={pages}").fetchone()[0])
+
+
+async def test_a_full_disk_is_waited_out_and_nothing_is_done_twice(tmp_path: Path) -> None:
+    journal = SqliteJournal(tmp_path / "journal.db", full_pause_s=0.01)
+    await journal.open()
+    loop, tries = asyncio.get_running_loop(), asyncio.Semaphore(0)
+
+    def work(tx: Transaction) -> None:
+        loop.call_soon_threadsafe(tries.release)
+        add_share(tx, sealed=bytes(100_000))
+
+    await loop.run_in_executor(journal._executor, set_room, journal, 1)
+    waiting = asyncio.create_task(journal.run(work))
+    for _ in range(3):
+        await tries.acquire()
+    assert not waiting.done()
+    assert await journal.run(lambda tx: tx.all("shares", limit=9)) == [], "reading goes on meanwhile"
+    await loop.run_in_executor(journal._executor, set_room, journal, 1 << 20)
+    await waiting
+    assert len(await journal.run(lambda tx: tx.all("shares", limit=9))) == 1
+    await journal.close()
+
+
 # -- one process only --------------------------------------------------------------------------------------------------
 
 
@@ -174,6 +204,25 @@ async def test_a_forgotten_secret_is_gone_from_the_bytes(journal: SqliteJournal,
     assert SECRET[:59] in raw_bytes(tmp_path)
     await journal.run(lambda tx: tx.do("forget_share_keys", id=share))
     assert SECRET[:59] not in raw_bytes(tmp_path)
+
+
+async def test_what_was_forgotten_just_before_a_crash_is_gone_after_the_next_start(tmp_path: Path) -> None:
+    """The crash came between the commit and the log's emptying."""
+    (tmp_path / "crashed").mkdir()
+    before = SqliteJournal(tmp_path / "journal.db")
+    await before.open()
+    share = await before.run(lambda tx: add_share(tx, sealed=SECRET))
+    forget = read_statements()["forget_share_keys"]
+    await before.run(lambda tx: tx._connection.execute(forget, {"id": share}) and None)
+    for path in tmp_path.glob("journal.db*"):
+        (tmp_path / "crashed" / path.name).write_bytes(path.read_bytes())
+    await before.close()
+    assert SECRET[:200] in raw_bytes(tmp_path / "crashed")
+    after = SqliteJournal(tmp_path / "crashed" / "journal.db")
+    await after.open()
+    await after.run(lambda tx: tx.first("get_meta", key="a"))
+    assert SECRET[:200] not in raw_bytes(tmp_path / "crashed")
+    await after.close()
 
 
 async def test_a_short_secret_is_gone_from_the_bytes(journal: SqliteJournal, tmp_path: Path) -> None:
