@@ -10,15 +10,16 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 
+import pynetdicom  # noqa: F401  (adds the names of the newest transfer syntaxes to pydicom's dictionary)
 from pydicom._uid_dict import UID_dictionary
 
 from appliance import config
 from appliance.adapters import dicom_tls
 from appliance.adapters.association import BUFFER_BYTES, MAXIMUM_LENGTH, MOST_REPORTS, Limits
-from appliance.dicom import charset, pdu, storage_commitment, upper_layer
+from appliance.dicom import charset, negotiation, pdu, storage_commitment, upper_layer
 from appliance.dicom.attributes import HEAD_BYTES_MAX
 from appliance.dicom.dimse import MAX_COMMAND_BYTES, CommandField, Status
-from appliance.dicom.negotiation import EXPLICIT_LE, STORAGE_COMMITMENT, VERIFICATION, choose_transfer_syntax, negotiate
+from appliance.dicom.negotiation import EXPLICIT_LE, STORAGE_COMMITMENT, VERIFICATION, negotiate
 from appliance.dicom.pdu import AssociateRequest, ProposedContext, Result
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
@@ -154,10 +155,20 @@ def entity(limits: Limits) -> str:
             "Maximum PDU length that the box sends",
             f"the SCU's, at most {upper_layer.MAX_SENT_BYTES} bytes; commands are one PDU each",
         ),
-        ("Associations at once", f"{limits.associations}; one more is rejected, transient"),
+        (
+            "Associations at once",
+            f"{limits.associations}, an address as many as it leaves free; one more is rejected, transient",
+        ),
         ("Connections without an association", f"{limits.silent}; for one more, one of them is closed"),
-        ("Asynchronous operations", "not negotiated: one operation at a time"),
-        ("SCU/SCP role selection, extended negotiation, user identity", "ignored where proposed, not answered"),
+        (
+            "Asynchronous operations window",
+            f"where the SCU proposes one, at most {pdu.MOST_INVOKED} operations invoked and {pdu.MOST_PERFORMED} performed; "
+            "C-STORE responses may come in another order than the requests. Else one operation at a time",
+        ),
+        (
+            "SCU/SCP role selection, extended negotiation, user identity, items not in the standard",
+            "ignored where proposed, not answered: the SCU is SCU, and nobody is let in or kept out by a user identity",
+        ),
         ("A-ASSOCIATE-RQ", f"at most {pdu.MOST_ITEMS} items and {upper_layer.MAX_REQUEST_BYTES} bytes, else A-ABORT"),
         ("Command set", f"at most {MAX_COMMAND_BYTES} bytes, else A-ABORT"),
         ("Time-out for the A-ASSOCIATE-RQ", f"{limits.request_s:g} s from the connection; then it is closed"),
@@ -208,16 +219,21 @@ def syntaxes(abstract_syntax: str) -> str:
 def storage() -> str:
     classes, taken = storage_classes(), transfer_syntaxes(CT)
     refused = transfer_syntaxes(CT, accepted=False)
-    order = sorted((uid for uid, _ in transfer_syntaxes(VERIFICATION)), key=_rank)
-    names = " before ".join(UID_dictionary[uid][0] for uid in order)
+    names = " before ".join(UID_dictionary[uid][0] for uid in negotiation._UNCOMPRESSED)
     return f"""#### 4.2.3 Storage SOP classes
 Role SCP, C-STORE. Accepted are the {len(classes)} storage SOP classes below, those that the standard adds under the same roots, and every private SOP class (a UID outside
 1.2.840.10008). Datasets are stored, relayed and handed out bit for bit as they came, private attributes included, in the transfer syntax in which they came: PS3.4 B.4.1
 level 2 (full). Nothing is coerced, no digital signature is checked or removed. An instance that comes again is answered as at first. The box keeps an instance until
 its share closes; it is no archive. Of the dataset's first {HEAD_BYTES_MAX} bytes the attributes that identify patient, study, series and instance are read after the answer.
 
-Of the transfer syntaxes that an SCU proposes in one context, the first one that is compressed or private is accepted, so that no SCU has to decompress; without one,
-{names}.
+Of the transfer syntaxes that an SCU proposes in one context, one is accepted, so that no SCU has to decompress or to compress:
+
+1. a private one only where no other is proposed;
+2. the first one, if it is compressed;
+3. the other one, if two are proposed and one is Implicit VR Little Endian;
+4. else {names}.
+
+An SCU that holds instances in several transfer syntaxes should propose each in a context of its own.
 
 {table(("SOP class", "UID"), ((name, uid) for uid, name in classes))}
 Transfer syntaxes, for each of these; every private one as well, and those that the standard adds:
@@ -225,12 +241,6 @@ Transfer syntaxes, for each of these; every private one as well, and those that 
 {table(("Transfer syntax", "UID"), ((name, uid) for uid, name in taken))}
 Refused, because such a dataset holds the address of a server in the hospital in place of the pixels: {", ".join(f"{name} ({uid})" for uid, name in refused)}.
 """
-
-
-def _rank(uid: str) -> int:
-    """How many of the uncompressed syntaxes are preferred to this one."""
-    others = [other for other, _ in transfer_syntaxes(VERIFICATION) if other != uid]
-    return sum(choose_transfer_syntax((uid, other)) == other for other in others)
 
 
 def hexadecimal(status: int) -> str:
