@@ -153,23 +153,20 @@ class SqliteJournal:
 
         A full disk is waited out: `work` is then run again, after all that it did was taken back.
         """
-        loop = asyncio.get_running_loop()
+        loop, waited = asyncio.get_running_loop(), False
         while True:
             try:
                 result = await loop.run_in_executor(self._executor, self._run, work)
             except _FullError as error:
-                self._note_full(error)
+                if not self._full:
+                    log.error("%s. Free space on its disk; the box goes on by itself", error.summary)
+                self._full = waited = True
                 await asyncio.sleep(self._full_pause_s)
             else:
-                self._note_full(None)
+                if waited and self._full:  # others may only have read
+                    log.info("the journal has room again")
+                    self._full = False
                 return result
-
-    def _note_full(self, error: _FullError | None) -> None:
-        if error is not None and not self._full:
-            log.error("%s. Free space on its disk; the box goes on by itself", error.summary)
-        elif error is None and self._full:
-            log.info("the journal has room again")
-        self._full = error is not None
 
     def _run(self, work: Callable[[SqliteTransaction], T]) -> T:
         connection = self._connection
