@@ -5,6 +5,7 @@ A unix socket in the spool folder, readable by its owner and group only. One POS
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -46,7 +47,8 @@ class ControlServer:
     async def stop(self) -> None:
         if self._runner is not None:
             await self._runner.cleanup()
-        self._path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # a disk that turned read-only must not hide why the box ends
+            self._path.unlink(missing_ok=True)
 
     async def _handle(self, request: web.Request) -> web.Response:
         try:
