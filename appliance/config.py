@@ -61,6 +61,14 @@ def _fingerprint(value: str) -> str:
     return digits
 
 
+def _syslog(value: str) -> str:
+    if value and not value.startswith("tls://"):
+        raise ValueError("write tls://HOST:PORT, such as tls://audit.example.org:6514")
+    if value:
+        _host_port(value.removeprefix("tls://"))
+    return value
+
+
 AeTitle = Annotated[str, AfterValidator(_ae_title)]
 
 
@@ -79,6 +87,7 @@ class PeerSettings(_Section):
     address: Annotated[str, AfterValidator(_network)]
     port: Annotated[int, Field(ge=1, le=65535)] | None = None
     certificate_sha256: Annotated[str, AfterValidator(_fingerprint)] = ""  # set: only over TLS, and with this one
+    quota_gb: Annotated[float, Field(gt=0)] | None = None  # of what waits for the vault; then 0xA700
 
 
 class TlsListener(_Section):
@@ -157,7 +166,28 @@ class VaultSettings(_Section):
 class SpoolSettings(_Section):
     path: Path = Path("/var/lib/slipway")
     spare_files: Annotated[int, Field(ge=0, le=64)] = 4  # of 65 MiB, written over instead of grown: faster reception
+    quota_gb: Annotated[float, Field(gt=0)] | None = None  # of all that waits for the vault; then 0xA700
+    fill_percent: Annotated[int, Field(ge=10, le=100)] = 90  # of the disk, whoever filled it; then 0xA700
     key_file: str = ""  # 32 bytes; default: the systemd credential spool.key, else PATH/spool.key, made at first start
+
+
+class AuditSettings(_Section):
+    keep_days: Annotated[float, Field(ge=1, le=3650)] = 365  # and never more than 1 GB
+    syslog: Annotated[str, AfterValidator(_syslog)] = ""  # tls://HOST:6514, an audit repository
+    ca_file: str = ""  # that signs the repository's certificate; default: the system's authorities
+    certificate_file: str = ""  # of this box, where the repository asks for one
+    key_file: str = ""
+    codes: Literal["csd-code", "code"] = "csd-code"  # how messages write codes: as today, or as before 2013
+
+    @model_validator(mode="after")
+    def _pair(self) -> Self:
+        if bool(self.certificate_file) != bool(self.key_file):
+            raise ValueError("certificate_file and key_file go together")
+        return self
+
+    @property
+    def repository(self) -> tuple[str, int] | None:
+        return _host_port(self.syslog.removeprefix("tls://")) if self.syslog else None
 
 
 class Settings(_Section):
@@ -167,6 +197,7 @@ class Settings(_Section):
     printer: PrinterSettings = PrinterSettings()
     vault: VaultSettings = VaultSettings()
     spool: SpoolSettings = SpoolSettings()
+    audit: AuditSettings = AuditSettings()
 
     def profile_of(self, ae_title: str) -> Profile | None:
         return next((profile for profile in self.profile if profile.ae_title == ae_title), None)

@@ -58,6 +58,17 @@ class ProtocolError(SlipwayError):
     hint = "The sender does not follow the DICOM upper layer protocol; check what is connected to the box's port."
 
 
+class CertificateWrongError(ProtocolError):
+    code = "certificate_wrong"
+
+
+class FloodError(ProtocolError):
+    """One address took more connections than the box has for those that say nothing."""
+
+    code = "flood"
+    hint = "Find out what runs at that address: a scanner, or a broken sender."
+
+
 class SpoolFullError(SlipwayError):
     code = "spool_full"
     hint = "Free space on the spool's disk, or wait until the relay has caught up; senders may try again."

@@ -118,10 +118,13 @@ class Reception(Protocol):
 
     def closed(self, peer: Peer) -> None: ...
 
-    def stored(self, receipt: Receipt) -> None: ...
+    def refuse(self, peer: Peer) -> SlipwayError | None:
+        """Asked before each instance: why none can be taken from it now, or None."""
 
-    def complained(self, address: str, error: SlipwayError) -> None:
-        """A peer did what it must not, or an instance could not be taken."""
+    def stored(self, receipt: Receipt, peer: Peer | None = None) -> None: ...
+
+    def complained(self, address: str, error: SlipwayError, peer: Peer | None = None) -> None:
+        """A peer did what it must not; with `peer`, an instance of its association could not be taken."""
 
 
 Value = str | bytes | float | int | None

@@ -9,8 +9,10 @@ from collections.abc import Callable
 
 from appliance.adapters.association import Association, Limits
 from appliance.adapters.dicom_tls import TlsAssociation
-from appliance.errors import SlipwayError
+from appliance.errors import FloodError, SlipwayError
 from appliance.ports import Reception, Spool
+
+FLOOD_TOLD_EVERY_S = 60.0  # of one address: a flood of connections must not become one of lines in the log
 
 
 class Acceptor:
@@ -25,6 +27,7 @@ class Acceptor:
         self._limits = limits or Limits()
         self._silent: dict[Association, None] = {}  # in order of their coming
         self._inside: set[Association] = set()
+        self._flooding: set[str] = set()  # addresses that were complained of lately
         self._servers: list[asyncio.Server] = []
 
     async def listen(
@@ -63,6 +66,13 @@ class Acceptor:
             oldest = next(one for one in self._silent if one.address == most)
             del self._silent[oldest]  # now: many may come before the loop tells that this one has left
             oldest.give_up()
+            self._complain_of_flood(most)
+
+    def _complain_of_flood(self, address: str) -> None:
+        if address not in self._flooding:
+            self._flooding.add(address)
+            asyncio.get_running_loop().call_later(FLOOD_TOLD_EVERY_S, self._flooding.discard, address)
+            self._reception.complained(address, FloodError("it opens connections and says nothing"))
 
     def may_enter(self, association: Association) -> bool:
         """An address may hold as many associations as are free for the others.

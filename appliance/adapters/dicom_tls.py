@@ -18,7 +18,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
 from appliance.adapters.association import Association, Guests, Limits
-from appliance.errors import ProtocolError, SettingsError
+from appliance.errors import CertificateWrongError, ProtocolError, SettingsError
 from appliance.ports import Reception, Spool
 
 # RFC 9325 section 4.2, in our order; without DHE, which it no longer recommends. TLS 1.3 has its own, all AEAD.
@@ -34,6 +34,7 @@ HINTS = {  # by OpenSSL's reason
     "WRONG_VERSION_NUMBER": "The sender does not speak TLS: switch TLS on there, or have it call the plain port.",
     "TLSV1_ALERT_UNKNOWN_CA": "The sender does not trust this box's certificate: give it the authority's certificate.",
 }
+ABOUT_CERTIFICATES = ("CERTIFICATE_VERIFY_FAILED", "PEER_DID_NOT_RETURN_A_CERTIFICATE")
 
 
 def server_context(
@@ -170,4 +171,5 @@ class TlsAssociation(Association):
     def _complain(self, error: OSError) -> None:
         if isinstance(error, ssl.SSLError):  # who only hangs up or says nothing is no news
             hint = HINTS.get(error.reason or "", "Compare the TLS settings of the sender with docs/dicom-tls.md.")
-            self._reception.complained(self._address, ProtocolError(f"no TLS handshake: {_why(error)}", hint=hint))
+            complaint = CertificateWrongError if error.reason in ABOUT_CERTIFICATES else ProtocolError
+            self._reception.complained(self._address, complaint(f"no TLS handshake: {_why(error)}", hint=hint))

@@ -74,7 +74,8 @@ SELECT * FROM study WHERE share = :share ORDER BY id;
 SELECT * FROM study WHERE share = :share AND study_key = :study_key;
 
 -- name: add_study
-INSERT INTO study (share, study_key, state, grown_at) VALUES (:share, :study_key, 'arriving', :now) RETURNING id;
+INSERT INTO study (share, study_key, uid, state, grown_at) VALUES (:share, :study_key, :uid, 'arriving', :now)
+RETURNING id;
 
 -- name: arriving_studies
 SELECT study.*, share.profile FROM study JOIN share ON share.id = study.share
@@ -98,9 +99,9 @@ SELECT fingerprint FROM instance WHERE share = :share AND sop_key = :sop_key AND
 
 -- name: add_instance
 INSERT INTO instance (share, study, sop_key, stream_id, fingerprint, duplicate, sealed, size, segments, first_file,
-                      last_file, relayed)
+                      last_file, relayed, ae_title, address)
 VALUES (:share, :study, :sop_key, :stream_id, :fingerprint, :duplicate, :sealed, :size, :segments, :first_file,
-        :last_file, :relayed)
+        :last_file, :relayed, :ae_title, :address)
 RETURNING id;
 
 -- name: instances
@@ -312,3 +313,44 @@ DELETE FROM peer WHERE state != 'approved' AND (ae_title, address) IN (
 
 -- name: count_parked
 SELECT count(*) AS n FROM peer WHERE state = 'parked';
+
+-- name: audit_ends
+SELECT first, before, last, bytes, mac FROM audit_chain;
+
+-- name: set_audit_ends
+INSERT INTO audit_chain (one, first, before, last, bytes, mac) VALUES (1, :first, :before, :last, :bytes, :mac)
+ON CONFLICT (one) DO UPDATE SET first = excluded.first, before = excluded.before, last = excluded.last,
+    bytes = excluded.bytes, mac = excluded.mac;
+
+-- name: newest_audit
+SELECT id, mac FROM audit ORDER BY id DESC LIMIT 1;
+
+-- name: add_audit
+INSERT INTO audit (id, at, kind, sealed, mac) VALUES (:id, :at, :kind, :sealed, :mac);
+
+-- name: audit_after
+SELECT * FROM audit WHERE id > :after ORDER BY id LIMIT :limit;
+
+-- name: drop_audit
+DELETE FROM audit WHERE id < :first;
+
+-- name: add_transfer
+INSERT INTO transfer (study_key, sealed) VALUES (:study_key, :sealed) RETURNING id;
+
+-- name: transfer
+SELECT * FROM transfer WHERE id = :id;
+
+-- name: transfers
+SELECT * FROM transfer ORDER BY id;
+
+-- name: transfer_grown
+UPDATE transfer SET instances = instances + :instances WHERE id = :id;
+
+-- name: transfer_ended
+DELETE FROM transfer WHERE id = :id;
+
+-- name: waiting
+SELECT * FROM waiting;
+
+-- name: forget_study_uids
+UPDATE study SET uid = NULL WHERE share = :id;

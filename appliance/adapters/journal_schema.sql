@@ -121,3 +121,62 @@ CREATE TABLE IF NOT EXISTS peer (
     attempts INTEGER NOT NULL DEFAULT 1,
     PRIMARY KEY (ae_title, address)
 ) STRICT, WITHOUT ROWID;
+
+-- step: audit_and_quotas
+ALTER TABLE study ADD COLUMN uid BLOB;  -- sealed; forgotten with the share's keys
+ALTER TABLE instance ADD COLUMN ae_title TEXT NOT NULL DEFAULT '';  -- of the sender
+ALTER TABLE instance ADD COLUMN address TEXT NOT NULL DEFAULT '';
+
+-- What the box did and who asked for it, each record with a keyed hash over the one before. Oldest go first.
+CREATE TABLE audit (
+    id INTEGER PRIMARY KEY,           -- counts without a gap
+    at REAL NOT NULL,
+    kind TEXT NOT NULL,
+    sealed BLOB NOT NULL,
+    mac BLOB NOT NULL
+) STRICT;
+CREATE TABLE audit_chain (            -- both ends of it: one row
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    first INTEGER NOT NULL,           -- the oldest that is kept
+    before BLOB NOT NULL,             -- the keyed hash of the one before that
+    last INTEGER NOT NULL,
+    bytes INTEGER NOT NULL,           -- of all that are kept
+    mac BLOB NOT NULL                 -- over these
+) STRICT;
+CREATE TRIGGER audit_is_never_changed BEFORE UPDATE ON audit
+BEGIN SELECT raise(ABORT, 'audit records are never changed'); END;
+CREATE TRIGGER audit_goes_from_its_old_end BEFORE DELETE ON audit
+WHEN OLD.id >= (SELECT first FROM audit_chain)
+BEGIN SELECT raise(ABORT, 'only audit records that were given up are deleted'); END;
+
+CREATE TABLE transfer (               -- one study on one association, until that ends
+    id INTEGER PRIMARY KEY,
+    study_key BLOB NOT NULL,
+    sealed BLOB NOT NULL,             -- who sends what
+    instances INTEGER NOT NULL DEFAULT 0
+) STRICT;
+
+-- Bytes that are spooled and not at the vault, by sender.
+CREATE TABLE waiting (
+    ae_title TEXT NOT NULL,
+    address TEXT NOT NULL,
+    bytes INTEGER NOT NULL,
+    PRIMARY KEY (ae_title, address)
+) STRICT, WITHOUT ROWID;
+INSERT INTO waiting (ae_title, address, bytes)
+SELECT ae_title, address, sum(size) FROM instance WHERE relayed = 0 GROUP BY ae_title, address;
+CREATE TRIGGER instance_waits AFTER INSERT ON instance WHEN NEW.relayed = 0
+BEGIN
+    INSERT INTO waiting (ae_title, address, bytes) VALUES (NEW.ae_title, NEW.address, NEW.size)
+    ON CONFLICT (ae_title, address) DO UPDATE SET bytes = bytes + excluded.bytes;
+END;
+CREATE TRIGGER instance_waits_no_more AFTER UPDATE OF relayed ON instance WHEN OLD.relayed = 0 AND NEW.relayed = 1
+BEGIN
+    UPDATE waiting SET bytes = bytes - OLD.size WHERE ae_title = OLD.ae_title AND address = OLD.address;
+    DELETE FROM waiting WHERE ae_title = OLD.ae_title AND address = OLD.address AND bytes <= 0;
+END;
+CREATE TRIGGER instance_left_while_waiting AFTER DELETE ON instance WHEN OLD.relayed = 0
+BEGIN
+    UPDATE waiting SET bytes = bytes - OLD.size WHERE ae_title = OLD.ae_title AND address = OLD.address;
+    DELETE FROM waiting WHERE ae_title = OLD.ae_title AND address = OLD.address AND bytes <= 0;
+END;

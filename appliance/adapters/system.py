@@ -43,6 +43,13 @@ def free_bytes(path: Path) -> int:
     return stat.f_bavail * stat.f_frsize
 
 
+def filled(path: Path) -> float:
+    """Part of the disk that is in use, 0 to 1, as df has it: what only root may use does not count."""
+    stat = os.statvfs(path)
+    used = stat.f_blocks - stat.f_bfree
+    return used / max(1, used + stat.f_bavail)
+
+
 def load_spool_key(folder: Path, key_file: str) -> bytes:
     """The key that seals everything at rest: from the settings' file, systemd's credential, or made at first start."""
     credentials = os.environ.get("CREDENTIALS_DIRECTORY")

@@ -18,7 +18,9 @@ from appliance.adapters.journal import SqliteJournal
 from appliance.adapters.printers import open_printer
 from appliance.adapters.spool import FileSpool
 from appliance.adapters.vault import HttpVault
-from appliance.config import Profile, Settings
+from appliance.config import PeerSettings, Profile, Settings
+from appliance.daemon.alerts import Alerts
+from appliance.daemon.auditing import Trail
 from appliance.daemon.bell import Bell
 from appliance.daemon.linking import Linking
 from appliance.daemon.manifesting import Manifesting
@@ -27,9 +29,11 @@ from appliance.daemon.operating import Operating
 from appliance.daemon.peers import KnownPeer, Peers, UnknownPeers
 from appliance.daemon.placing import Placing, ProfileRules
 from appliance.daemon.printing import Printing, SlipLook
+from appliance.daemon.quotas import GB, Quota, Quotas
 from appliance.daemon.receiving import Receiving
 from appliance.daemon.relaying import Relaying
 from appliance.daemon.sweeping import Sweeping
+from appliance.daemon.transfers import Transfers
 from appliance.daemon.transitions import Transitions
 from appliance.errors import SettingsError
 from appliance.formats import identity_file, printer_profiles
@@ -41,6 +45,7 @@ log = logging.getLogger("slipway")
 
 ENROLMENT_NAME = "enrolment.json"
 HOUR_S = 3600.0
+DAY_S = 24 * HOUR_S
 
 Door = tuple[tuple[tuple[str, int], ...], ssl.SSLContext | None]  # addresses, and TLS or not
 
@@ -60,6 +65,8 @@ class Box:
     linking: Linking
     printing: Printing
     sweeping: Sweeping
+    trail: Trail
+    sealer: Sealer
     doors: list[Door]
     listening: list[str]
 
@@ -93,9 +100,27 @@ def compose(settings: Settings) -> Box:
     profiles = {profile.ae_title: profile for profile in settings.profile}
     transitions = Transitions({title: _terms(profile) for title, profile in profiles.items()}, sealer, clock.now)
     placing = Placing({title: _rules(profile) for title, profile in profiles.items()}, transitions, sealer, clock.now)
-    receiving = Receiving(journal, spool, placing, _peers(settings), frozenset(profiles), bell, clock.now)
-    manifesting = Manifesting(journal, sealer, settings.site.name, settings.site.language)
     quiet_s = {title: profile.quiet_seconds for title, profile in profiles.items()}
+    trail = transitions.trail
+    transfers = Transfers(trail, sealer)
+    alerts = Alerts(trail, clock.now)
+    quotas = Quotas(_quotas(settings), settings.spool.fill_percent / 100, lambda: system.filled(folder))
+    receiving = Receiving(
+        journal, spool, placing, _peers(settings), frozenset(profiles), bell, transfers, quotas, alerts
+    )
+    sweeping = Sweeping(
+        journal,
+        spool,
+        receiving,
+        transfers,
+        transitions,
+        quiet_s,
+        bell,
+        clock.now,
+        vault.known_now,
+        keep_trail_s=settings.audit.keep_days * DAY_S,
+    )
+    manifesting = Manifesting(journal, sealer, settings.site.name, settings.site.language)
     printing = Printing(journal, printer, model, _look(settings, vault), transitions, sealer, bell, clock.now)
     listening: list[str] = []
 
@@ -119,7 +144,9 @@ def compose(settings: Settings) -> Box:
         relaying=Relaying(journal, spool, vault, manifesting, transitions, bell, clock.monotonic),
         linking=Linking(journal, vault, transitions, sealer, bell, clock.now),
         printing=printing,
-        sweeping=Sweeping(journal, spool, receiving, placing, transitions, quiet_s, bell, clock.now, vault.known_now),
+        sweeping=sweeping,
+        trail=trail,
+        sealer=sealer,
         doors=_doors(settings),
         listening=listening,
     )
@@ -135,8 +162,16 @@ def _rules(profile: Profile) -> ProfileRules:
 
 
 def _peers(settings: Settings) -> Peers:
-    known = [KnownPeer.of(peer.ae_title, peer.address, peer.certificate_sha256) for peer in settings.dicom.peer]
-    return Peers(known, UnknownPeers(settings.dicom.unknown_peers))
+    return Peers(map(_known, settings.dicom.peer), UnknownPeers(settings.dicom.unknown_peers))
+
+
+def _known(peer: PeerSettings) -> KnownPeer:
+    return KnownPeer.of(peer.ae_title, peer.address, peer.certificate_sha256)
+
+
+def _quotas(settings: Settings) -> list[Quota]:
+    whose = [(_known(peer), peer.quota_gb) for peer in settings.dicom.peer]
+    return [Quota(peer, round(gb * GB)) for peer, gb in (*whose, (None, settings.spool.quota_gb)) if gb is not None]
 
 
 def _limits(settings: Settings) -> Limits:

@@ -117,7 +117,7 @@ class Linking:
         await self._journal.run(lambda tx: self._registered(tx, effect, answer))
 
     def _registered(self, tx: Transaction, effect: Row, answer: RegisteredLink) -> None:
-        tx.do("share_at_vault", id=effect["share"])
+        self._transitions.at_vault(tx, effect["share"])
         tx.do("link_registered", id=effect["link"], expires_at=answer.expires_at, public_url=answer.public_url)
         self._transitions.link(tx, effect["link"], LinkEvent.REGISTERED)
         tx.do("effect_done", id=effect["id"])

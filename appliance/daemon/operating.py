@@ -15,13 +15,13 @@ from appliance.daemon.peers import KnownPeer
 from appliance.daemon.printing import Printing
 from appliance.daemon.receiving import Receiving
 from appliance.daemon.relaying import DISK_LOST
-from appliance.daemon.transitions import Transitions
+from appliance.daemon.transitions import SHORT_ID_CHARS, Transitions
 from appliance.errors import NotFoundError, SlipwayError
+from appliance.formats.audit import Event, Kind
 from appliance.formats.sealed import Sealer
 from appliance.ports import Journal, Printer, Row, Spool, Transaction
 
 LIST_LIMIT = 200
-SHORT_ID_CHARS = 8  # hexadecimal digits of a share id: what people type
 DAY_S = 86400.0
 
 
@@ -98,9 +98,17 @@ class Operating:
     # -- shares ----------------------------------------------------------------------------------------------------
 
     async def _shares_list(self, arguments: dict[str, Any]) -> list[dict[str, Any]]:
-        rows = await self._journal.run(lambda tx: tx.all("shares", limit=LIST_LIMIT))
+        rows = await self._journal.run(lambda tx: self._list_patients(tx, "shares", arguments))
         shares = [self._share(row) for row in rows]
         return [share for share in shares if not arguments.get("held") or share["state"] == "held"]
+
+    def _list_patients(self, tx: Transaction, what: str, arguments: dict[str, Any]) -> list[Row]:
+        """Who looks at patients is recorded, even where it is initials only."""
+        rows = tx.all(what, limit=LIST_LIMIT)
+        if rows:
+            about = f"{len(rows)} {what}"
+            self._transitions.trail.record(tx, Event(Kind.PATIENTS_LISTED, by=_by(arguments), about=about))
+        return rows
 
     def _share(self, row: Row) -> dict[str, Any]:
         return {
@@ -120,7 +128,12 @@ class Operating:
         return f"{display['initials']} {display['birth_year']}".strip()
 
     async def _shares_show(self, arguments: dict[str, Any]) -> dict[str, Any]:
-        return await self._journal.run(lambda tx: self._story(tx, _find_share(tx, arguments["id"])))
+        def work(tx: Transaction) -> dict[str, Any]:
+            row = _find_share(tx, arguments["id"])
+            self._transitions.audit(tx, Kind.SHARE_SHOWN, row["id"], by=_by(arguments))
+            return self._story(tx, row)
+
+        return await self._journal.run(work)
 
     def _story(self, tx: Transaction, row: Row) -> dict[str, Any]:
         counts = tx.one("count_instances", share=row["id"])
@@ -148,15 +161,15 @@ class Operating:
         }
 
     async def _shares_revoke(self, arguments: dict[str, Any]) -> dict[str, Any]:
-        return await self._change(arguments["id"], ShareEvent.REVOKED, arguments.get("why", ""))
+        return await self._change(arguments, ShareEvent.REVOKED)
 
     async def _shares_release(self, arguments: dict[str, Any]) -> dict[str, Any]:
-        return await self._change(arguments["id"], ShareEvent.RELEASED, arguments.get("why", ""))
+        return await self._change(arguments, ShareEvent.RELEASED)
 
-    async def _change(self, share_id: str, event: ShareEvent, why: str) -> dict[str, Any]:
+    async def _change(self, arguments: dict[str, Any], event: ShareEvent) -> dict[str, Any]:
         def work(tx: Transaction) -> dict[str, Any]:
-            row = _find_share(tx, share_id)
-            self._transitions.share(tx, row["id"], event, why)
+            row = _find_share(tx, arguments["id"])
+            self._transitions.share(tx, row["id"], event, str(arguments.get("why", "")), by=_by(arguments))
             return self._story(tx, tx.one("share", id=row["id"]))
 
         result = await self._journal.run(work)
@@ -174,6 +187,8 @@ class Operating:
             for link in links:
                 tx.do("set_link_expiry", id=link["id"], expires_in_s=seconds)
                 self._transitions.link(tx, link["id"], LinkEvent.RENEWED)
+            days = f"{seconds / DAY_S:g} days"
+            self._transitions.audit(tx, Kind.LINK_EXTENDED, row["id"], by=_by(arguments), about=days)
             return self._story(tx, row)
 
         result = await self._journal.run(work)
@@ -182,8 +197,8 @@ class Operating:
 
     # -- slips, printer, peers -------------------------------------------------------------------------------------
 
-    async def _slips_list(self, _: dict[str, Any]) -> list[dict[str, Any]]:
-        rows = await self._journal.run(lambda tx: tx.all("slips", limit=LIST_LIMIT))
+    async def _slips_list(self, arguments: dict[str, Any]) -> list[dict[str, Any]]:
+        rows = await self._journal.run(lambda tx: self._list_patients(tx, "slips", arguments))
         return [
             {
                 "number": row["number"],
@@ -207,7 +222,8 @@ class Operating:
             slip = tx.first("slip_by_number", number=str(arguments["number"]).upper())
             if slip is None:
                 raise NotFoundError(f"there is no slip {arguments['number']}", hint="See `slipway slips list`.")
-            self._transitions.share(tx, slip["share"], ShareEvent.REPRINTED, str(arguments["why"]))
+            why, by = str(arguments["why"]), _by(arguments)
+            self._transitions.share(tx, slip["share"], ShareEvent.REPRINTED, why, by=by, slip=slip["number"])
             return self._story(tx, tx.one("share", id=slip["share"]))
 
         result = await self._journal.run(work)
@@ -241,7 +257,8 @@ class Operating:
                 tx.do("see_peer", ae_title=ae_title, address=address, state="parked", now=self._clock())
             rows = tx.all("approve_peer", ae_title=ae_title, address=address)
             for row in rows:
-                self._transitions.note(tx, None, f"peer {row['ae_title']} at {row['address']} approved")
+                peer = {"calling": row["ae_title"], "address": row["address"]}
+                self._transitions.trail.record(tx, Event(Kind.PEER_APPROVED, by=_by(arguments), **peer))
             return rows
 
         rows = await self._journal.run(work)
@@ -258,6 +275,11 @@ class Operating:
         await self._journal.run(lambda tx: tx.do("retry_effects_now"))  # what another enrolment could not do
         self._bell.ring()
         return {}
+
+
+def _by(arguments: dict[str, Any]) -> str:
+    """Who asks, as the control socket found out; "" where nobody did."""
+    return str(arguments.get("by", ""))
 
 
 def _counts(tx: Transaction) -> dict[str, Any]:

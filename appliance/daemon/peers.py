@@ -27,6 +27,10 @@ class KnownPeer:
     def of(cls, ae_title: str, address: str, certificate: str = "") -> KnownPeer:
         return cls(ae_title, ipaddress.ip_network(address, strict=False), certificate)
 
+    def is_at(self, ae_title: str, address: str) -> bool:
+        host = _host(address)
+        return ae_title == self.ae_title and host is not None and host in self.network
+
 
 class Peers:
     def __init__(self, known: Iterable[KnownPeer], unknown: UnknownPeers) -> None:
@@ -48,10 +52,12 @@ class Peers:
         return any(peer.certificate for peer in self._at(ae_title, address))
 
     def _at(self, ae_title: str, address: str) -> list[KnownPeer]:
-        try:
-            host = ipaddress.ip_address(address.partition("%")[0])
-        except ValueError:
-            return []
-        if isinstance(host, ipaddress.IPv6Address) and host.ipv4_mapped:
-            host = host.ipv4_mapped
-        return [peer for peer in self._known if peer.ae_title == ae_title and host in peer.network]
+        return [peer for peer in self._known if peer.is_at(ae_title, address)]
+
+
+def _host(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        host = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return None
+    return host.ipv4_mapped or host if isinstance(host, ipaddress.IPv6Address) else host

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 
 from appliance.core.completeness import STUDIES, StudyEvent, StudyState
@@ -61,10 +61,9 @@ class Placing:
         self._transitions = transitions
         self._sealer = sealer
         self._clock = clock
-        self.senders: dict[int, set[tuple[str, str]]] = {}  # of each study that is arriving; lost at a restart
 
     def place(self, tx: Transaction, arrived: Arrived) -> None:
-        study_key = self._study_key(arrived)
+        study_key = self.study_key(arrived)
         candidates = self._candidates(tx, arrived, study_key)
         placement = self._decide(arrived, candidates)
         share = placement.share
@@ -80,11 +79,7 @@ class Placing:
         else:
             self._grow(tx, arrived, share, study_key)
 
-    def forget_senders_but(self, studies: Collection[int]) -> None:
-        for study in self.senders.keys() - studies:
-            del self.senders[study]
-
-    def _study_key(self, arrived: Arrived) -> bytes:
+    def study_key(self, arrived: Arrived) -> bytes:
         """Without a Study Instance UID, a sender's images of one association run are one study."""
         uid = arrived.attributes.study_uid or f"none from {arrived.receipt.arrival.calling_ae_title}"
         return self._sealer.index("study", uid)
@@ -149,15 +144,14 @@ class Placing:
         now = self._clock()
         row = tx.first("study", share=share, study_key=study_key)
         if row is None:
-            study = tx.one("add_study", share=share, study_key=study_key, now=now)["id"]
+            uid = self._sealer.seal(b"study" + study_key, arrived.attributes.study_uid.encode())
+            study = tx.one("add_study", share=share, study_key=study_key, uid=uid, now=now)["id"]
         else:
             study = row["id"]
             state, _ = STUDIES.advance(StudyState(row["state"]), StudyEvent.GREW)
             if state != row["state"]:
                 tx.do("set_study_state", id=study, state=str(state), source="")
             tx.do("study_grown", id=study, now=now)
-        arrival = arrived.receipt.arrival
-        self.senders.setdefault(study, set()).add((arrival.calling_ae_title, arrival.address))
         self._add_instance(tx, arrived, share, study, duplicate=False)
         tx.do("share_grown", id=share, now=now)
         self._transitions.share(tx, share, ShareEvent.GREW)
@@ -181,6 +175,8 @@ class Placing:
             first_file=min(files),
             last_file=max(files),
             relayed=int(duplicate),
+            ae_title=receipt.arrival.calling_ae_title,
+            address=receipt.arrival.address,
         )
 
 

@@ -9,25 +9,30 @@ from __future__ import annotations
 import asyncio
 import logging
 import shlex
-from collections import Counter, deque
-from collections.abc import Callable, Collection, Iterable
+from collections import deque
+from collections.abc import Collection
+from functools import partial
 
+from appliance.daemon.alerts import Alerts
 from appliance.daemon.bell import Bell
 from appliance.daemon.peers import Peers, UnknownPeers
 from appliance.daemon.placing import Arrived, Placing
+from appliance.daemon.quotas import Quotas
+from appliance.daemon.transfers import Transfers
 from appliance.dicom.attributes import read_attributes
 from appliance.dicom.pdu import CALLED_AE_UNKNOWN, CALLING_AE_UNKNOWN, AssociateRequest, Rejection
-from appliance.errors import SlipwayError
+from appliance.errors import CertificateWrongError, FloodError, SlipwayError
 from appliance.formats import stream
+from appliance.formats.audit import Event, Kind, Outcome
 from appliance.formats.spool_frame import Receipt
-from appliance.ports import Journal, Peer, SpoolReader, Transaction
+from appliance.ports import Journal, Peer, Row, SpoolReader, Transaction
 
 log = logging.getLogger("slipway.receiving")
 
 BATCH = 64  # receipts a transaction: bounds how long a slip waits behind the others
 LULL_S = 0.02  # reception pauses: the moment to look inside what came, without slowing it
 LONGEST_DELAY_S = 0.5  # without a lull: a long series must not starve the relay
-UNKNOWN_KEPT = 256  # senders to be listed for approval: whoever calls under ever new names must not fill the journal
+ALERTS: dict[type[SlipwayError], Kind] = {CertificateWrongError: Kind.CERTIFICATE_WRONG, FloodError: Kind.FLOODED}
 
 
 class Receiving:
@@ -39,7 +44,9 @@ class Receiving:
         peers: Peers,
         profiles: Collection[str],
         bell: Bell,
-        clock: Callable[[], float],
+        transfers: Transfers,
+        quotas: Quotas,
+        alerts: Alerts,
     ) -> None:
         self._journal = journal
         self._spool = spool
@@ -47,14 +54,12 @@ class Receiving:
         self.peers = peers
         self._profiles = profiles
         self._bell = bell
-        self._clock = clock
-        self._arrived: deque[Receipt] = deque()
+        self._transfers = transfers
+        self._quotas = quotas
+        self._alerts = alerts
+        self._arrived: deque[tuple[Receipt, Peer | None]] = deque()
         self._looking = False  # a batch is out of the queue and not yet in the journal
         self._some = asyncio.Event()
-        self._senders: Counter[tuple[str, str]] = Counter()  # open associations by calling AE title and address
-        self._unknown: deque[tuple[str, str, str]] = deque(
-            maxlen=UNKNOWN_KEPT
-        )  # to be journalled: AE title, address, state
 
     # -- the acceptor's questions (ports.Reception) ----------------------------------------------------------------
 
@@ -71,6 +76,7 @@ class Receiving:
                 address,
                 shown,
             )
+            self._alert(Kind.CERTIFICATE_WRONG, f"it {shown}", address, request.calling_ae_title)
             return CALLING_AE_UNKNOWN
         if not known and self.peers.unknown is not UnknownPeers.ACCEPT:
             self._refuse_peer(request.calling_ae_title, address)
@@ -94,30 +100,42 @@ class Receiving:
             else "add a [[dicom.peer]]"
         )
         log.warning("refused %s at %s: not a known peer; %s", ae_title, address, hint)
-        self._unknown.append((ae_title, address, "parked" if parked else "refused"))
+        self._alerts.unknown_peer(ae_title, address, parked=parked)
+        self._some.set()
+
+    def _alert(self, kind: Kind, why: str, address: str, calling: str = "") -> None:
+        self._alerts.alert(Event(kind, Outcome.SERIOUS_FAILURE, why=why, address=address, calling=calling))
         self._some.set()
 
     def opened(self, peer: Peer) -> None:
-        self._senders[peer.calling_ae_title, peer.address] += 1
+        self._transfers.opened(peer)
 
     def closed(self, peer: Peer) -> None:
-        self._senders[peer.calling_ae_title, peer.address] -= 1
-        self._senders += Counter()  # drops those that are at zero
+        if self._transfers.closed(peer):
+            self._some.set()
 
-    def stored(self, receipt: Receipt) -> None:
-        self._arrived.append(receipt)
+    def refuse(self, peer: Peer) -> SlipwayError | None:
+        return self._quotas.refuse(peer)
+
+    def stored(self, receipt: Receipt, peer: Peer | None = None) -> None:
+        self._arrived.append((receipt, peer))
+        self._quotas.stored(receipt)
+        if peer is not None:
+            self._transfers.stored(peer)
         if not self._some.is_set():
             self._some.set()
 
-    def complained(self, address: str, error: SlipwayError) -> None:
+    def complained(self, address: str, error: SlipwayError, peer: Peer | None = None) -> None:
         log.warning("from %s: %s. %s", address, error.summary, error.hint)
-
-    def is_sending(self, senders: Iterable[tuple[str, str]]) -> bool:
-        return any(self._senders[sender] for sender in senders)
+        if peer is not None:
+            self._transfers.refused(peer, error.code)
+        kind = ALERTS.get(type(error))
+        if kind is not None:
+            self._alert(kind, error.summary, address)
 
     @property
     def associations(self) -> int:
-        return self._senders.total()
+        return self._transfers.associations
 
     @property
     def behind(self) -> bool:
@@ -128,12 +146,16 @@ class Receiving:
 
     async def recover(self) -> int:
         """Place what was durable but not yet journalled when the box last stopped; how many there were."""
+        await self._journal.run(self._transfers.resume)
         rows = await self._journal.run(lambda tx: tx.all("known_streams"))
         known = {row["stream_id"] for row in rows}
-        self._arrived.extend(await asyncio.to_thread(lambda: list(self._spool.scan(known))))
+        for receipt in await asyncio.to_thread(lambda: list(self._spool.scan(known))):
+            self.stored(receipt)
         count = len(self._arrived)
         while self._arrived:
             await self._take_batch()
+        await self._journal.run(self._transfers.settle_orphans)
+        await self.learn_quotas()
         return count
 
     async def run(self) -> None:
@@ -141,9 +163,13 @@ class Receiving:
             await self._some.wait()
             await self._wait_for_lull()
             self._some.clear()
-            await self._journal_unknown_peers()
+            alerts, over = self._alerts.take(), self._transfers.take_over()
+            if alerts is not None:
+                await self._journal.run(alerts)
             for _ in range(0, len(self._arrived), BATCH):
                 await self._take_batch()
+            if over:
+                await self._journal.run(partial(self._transfers.settle, over=over))
             if self._arrived:
                 self._some.set()
 
@@ -160,14 +186,29 @@ class Receiving:
     async def _take_batch(self) -> None:
         self._looking = True
         batch = [self._arrived.popleft() for _ in range(min(BATCH, len(self._arrived)))]
-        arrived = await asyncio.to_thread(lambda: [self._look_inside(receipt) for receipt in batch])
-        await self._journal.run(lambda tx: self._place(tx, arrived))
+        arrived = await asyncio.to_thread(lambda: [(self._look_inside(receipt), peer) for receipt, peer in batch])
+        waiting = await self._journal.run(lambda tx: self._place(tx, arrived))
+        self._quotas.placed(receipt for receipt, _ in batch)
+        self._quotas.learn(waiting)
         self._looking = False
         self._bell.ring()
 
-    def _place(self, tx: Transaction, arrived: list[Arrived]) -> None:
-        for one in arrived:
+    def _place(self, tx: Transaction, arrived: list[tuple[Arrived, Peer | None]]) -> list[Row]:
+        for one, peer in arrived:
             self._placing.place(tx, one)
+            self._transfers.placed(tx, peer, one, self._placing.study_key(one))
+        self._transfers.count(tx)
+        return tx.all("waiting")
+
+    async def settle(self) -> None:
+        """The box stops: associations that ended are written down. What is not placed yet will be at the next start."""
+        over = self._transfers.take_over()
+        if over and not self.behind:
+            await self._journal.run(lambda tx: self._transfers.settle(tx, over))
+
+    async def learn_quotas(self) -> None:
+        """The relay makes room too."""
+        self._quotas.learn(await self._journal.run(lambda tx: tx.all("waiting")))
 
     def _look_inside(self, receipt: Receipt) -> Arrived:
         """Decrypt the first segment only; identity stands at the head of a dataset."""
@@ -178,13 +219,3 @@ class Receiving:
         whole = len(receipt.segments) == 1
         head = cipher.open(0, memoryview(sealed)[stream.HEADER_BYTES :], last=whole)
         return Arrived(receipt, read_attributes(head, receipt.arrival.transfer_syntax, whole=whole))
-
-    async def _journal_unknown_peers(self) -> None:
-        unknown = [self._unknown.popleft() for _ in range(len(self._unknown))]
-        if unknown:
-            await self._journal.run(lambda tx: self._record_peers(tx, unknown))
-
-    def _record_peers(self, tx: Transaction, unknown: list[tuple[str, str, str]]) -> None:
-        for ae_title, address, state in unknown:
-            tx.do("see_peer", ae_title=ae_title, address=address, state=state, now=self._clock())
-        tx.do("drop_old_parked", keep=UNKNOWN_KEPT)

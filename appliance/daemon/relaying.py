@@ -143,7 +143,7 @@ class Relaying:
         """Send what waits, for one turn; whether there is more."""
         if not share["at_vault"]:
             await self._vault.put_share(share["share_id"])
-            await self._journal.run(lambda tx: tx.do("share_at_vault", id=share["id"]))
+            await self._journal.run(lambda tx: self._transitions.at_vault(tx, share["id"]))
         until = self._monotonic() + TURN_S
         sending: dict[asyncio.Task[None], int] = {}
         try:

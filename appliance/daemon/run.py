@@ -11,8 +11,10 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
+from appliance import __version__
 from appliance.adapters import system
 from appliance.config import Settings
+from appliance.daemon.auditing import box_started, box_stopped
 from appliance.daemon.compose import Box, compose
 from appliance.daemon.peers import KnownPeer
 from appliance.errors import SlipwayError
@@ -61,22 +63,31 @@ def _unexpected(error: BaseException) -> SlipwayError:
 async def _run(box: Box) -> None:
     await box.journal.open()
     box.spool.start()
+    told = False
     try:
         await _start(box)
         async with asyncio.TaskGroup() as group:
             for worker in _workers(box):
                 group.create_task(worker)
+    except* StopAskedError:
+        told = True
+        raise
     finally:
         await box.acceptor.stop()
         await box.control.stop()
         await asyncio.to_thread(box.spool.stop)
         box.acceptor.hang_up()
         await box.vault.close()
+        await box.receiving.settle()
+        if told:
+            await box.journal.run(lambda tx: box_stopped(tx, box.trail))
         await box.journal.close()
 
 
 async def _start(box: Box) -> None:
     """Everything that a crash left behind is settled before the first sender is answered."""
+    settings = box.settings.model_dump(mode="json")
+    await box.journal.run(lambda tx: box_started(tx, box.trail, box.sealer, settings, __version__))
     for row in await box.journal.run(lambda tx: tx.all("peers")):
         if row["state"] == "approved":
             box.receiving.peers.add(KnownPeer.of(row["ae_title"], row["address"]))

@@ -10,17 +10,16 @@ from appliance.core.completeness import STUDIES, StudyEvent, StudyState, fell_qu
 from appliance.core.link import LinkEvent, LinkState
 from appliance.core.share import ShareEvent
 from appliance.daemon.bell import Bell
-from appliance.daemon.placing import Placing
 from appliance.daemon.receiving import Receiving
+from appliance.daemon.transfers import Transfers
 from appliance.daemon.transitions import Transitions
-from appliance.ports import Journal, Row, SpoolReader, Transaction
+from appliance.ports import Journal, SpoolReader, Transaction
 
 log = logging.getLogger("slipway.sweeping")
 
 EVERY_S = 1.0
 FILES_EVERY = 10  # sweeps between two looks at the spool's files
-# The acceptor gives up an association that was silent for so long: one that is open still sends other studies.
-STILL_SENDING_S = 120.0
+TRAIL_EVERY = 60  # sweeps between two looks at the audit trail's old end
 
 
 class Sweeping:
@@ -29,24 +28,26 @@ class Sweeping:
         journal: Journal,
         spool: SpoolReader,
         receiving: Receiving,
-        placing: Placing,
+        transfers: Transfers,
         transitions: Transitions,
         quiet_s: Mapping[str, float],
         bell: Bell,
         clock: Callable[[], float],
         vault_now: Callable[[], float | None],
         *,
+        keep_trail_s: float,
         every_s: float = EVERY_S,
     ) -> None:
         self._journal = journal
         self._spool = spool
         self._receiving = receiving
-        self._placing = placing
+        self._transfers = transfers
         self._transitions = transitions
         self._quiet_s = quiet_s  # by profile
         self._bell = bell
         self._clock = clock
         self._vault_now = vault_now  # None before the vault has said what time it is
+        self._keep_trail_s = keep_trail_s
         self._every_s = every_s
 
     async def run(self) -> None:
@@ -56,9 +57,12 @@ class Sweeping:
             changed = await self._journal.run(self._sweep)
             if changed:
                 self._bell.ring()
+            await self._receiving.learn_quotas()
             sweeps += 1
             if sweeps % FILES_EVERY == 0:
                 await self._free_files()
+            if sweeps % TRAIL_EVERY == 0:
+                await self._journal.run(self._shorten_trail)
 
     def _sweep(self, tx: Transaction) -> int:
         for name in ("clock_went_back_for_studies", "clock_went_back_for_shares"):
@@ -66,10 +70,9 @@ class Sweeping:
         return self._quieten(tx) + self._expire(tx) + self._close(tx)
 
     def _quieten(self, tx: Transaction) -> int:
-        changed, studies = 0, tx.all("arriving_studies")
-        self._placing.forget_senders_but({study["id"] for study in studies})
-        for study in studies:
-            sending = self._is_sending(study)
+        changed = 0
+        for study in tx.all("arriving_studies"):
+            sending = self._transfers.is_sending(study["study_key"])
             quiet_s = self._quiet_s.get(study["profile"], 30.0)
             if fell_quiet(study["grown_at"], self._clock(), quiet_s, still_sending=sending):
                 state, _ = STUDIES.advance(StudyState(study["state"]), StudyEvent.FELL_QUIET)
@@ -81,10 +84,6 @@ class Sweeping:
                     self._transitions.mint_waiting(tx, study["share"])
                 changed += 1
         return changed
-
-    def _is_sending(self, study: Row) -> bool:
-        silent = self._clock() - study["grown_at"]
-        return silent < STILL_SENDING_S and self._receiving.is_sending(self._placing.senders.get(study["id"], ()))
 
     def _expire(self, tx: Transaction) -> int:
         changed, now = 0, self._vault_now()
@@ -104,6 +103,10 @@ class Sweeping:
         for share in shares:
             self._transitions.share(tx, share["id"], ShareEvent.DELIVERED)
         return len(shares)
+
+    def _shorten_trail(self, tx: Transaction) -> None:
+        now = self._vault_now()  # by a clock that is ahead the whole trail would be too old
+        self._transitions.trail.shorten(tx, None if now is None else now - self._keep_trail_s)
 
     async def _free_files(self) -> None:
         """Delete the spool files of which everything is at the vault (or revoked, or a copy of what is)."""

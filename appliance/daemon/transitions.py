@@ -6,13 +6,16 @@ Effects inside the journal are carried out here and now; effects on the outside 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from appliance.core.link import LINKS, LinkEvent, LinkState
 from appliance.core.share import SHARES, ShareEvent, ShareState
 from appliance.core.slip import SLIPS, SlipEvent, SlipState
 from appliance.core.table import Effect
-from appliance.daemon.minting import STRICT_TERMS, LinkTerms, mint
+from appliance.daemon.auditing import Trail
+from appliance.daemon.minting import STRICT_TERMS, LinkTerms, mint, open_share
 from appliance.errors import NotFoundError
+from appliance.formats.audit import Event, Kind, Outcome
 from appliance.formats.sealed import Sealer
 from appliance.ports import Row, Transaction
 
@@ -21,6 +24,13 @@ OUTSIDE = frozenset(
 )
 
 LINK_REFUSED = "the vault refused its link"
+SHORT_ID_CHARS = 8  # hexadecimal digits of a share id: what people type
+DOUBTFUL = "nobody knows whether it came out, and its link was revoked"
+ASKED_FOR = {
+    ShareEvent.RELEASED: Kind.SHARE_RELEASED,
+    ShareEvent.REVOKED: Kind.SHARE_REVOKED,
+    ShareEvent.REPRINTED: Kind.SLIP_REPRINTED,
+}
 
 
 class Transitions:
@@ -28,11 +38,16 @@ class Transitions:
         self._terms = terms
         self._sealer = sealer
         self._clock = clock
+        self.trail = Trail(sealer, clock)
 
-    def share(self, tx: Transaction, share: int, event: ShareEvent, why: str = "") -> None:
-        """NotPossibleError when the table has no row for it."""
+    def share(
+        self, tx: Transaction, share: int, event: ShareEvent, why: str = "", *, by: str = "", slip: str = ""
+    ) -> None:
+        """NotPossibleError when the table has no row for it. `by`: who asked; `slip`: in place of which another is."""
         row = self._row(tx, "share", share)
         state, effects = SHARES.advance(ShareState(row["state"]), event)
+        if event in ASKED_FOR and (state != row["state"] or event is ShareEvent.REPRINTED):
+            self.audit(tx, ASKED_FOR[event], share, why=why, by=by, slip=slip)
         if state != row["state"]:
             tx.do("set_share_state", id=share, state=str(state))
         if event is not ShareEvent.GREW:
@@ -46,12 +61,15 @@ class Transitions:
         if state != row["state"] or event is LinkEvent.MINTED:
             tx.do("set_link_state", id=link, state=str(state))
             self.note(tx, row["share"], f"link {event}")
+            if event is LinkEvent.REVOKED:
+                self.audit(tx, Kind.LINK_REVOKED, row["share"])
         for effect in effects:
             self._carry_out(tx, effect, row["share"], link)
 
     def slip(self, tx: Transaction, slip: int, event: SlipEvent) -> SlipState:
         row = self._row(tx, "slip", slip)
         state, effects = SLIPS.advance(SlipState(row["state"]), event)
+        self._audit_paper(tx, row, state, event)
         if state != row["state"]:
             tx.do("set_slip_state", id=slip, state=str(state))
             self.note(tx, row["share"], f"slip {row['number']} {event}")
@@ -61,8 +79,31 @@ class Transitions:
             self._carry_out(tx, effect, row["share"], row["link"], slip)
         return state
 
+    def _audit_paper(self, tx: Transaction, slip: Row, state: SlipState, event: SlipEvent) -> None:
+        """Paper left the printer, or may have: also when its link was revoked meanwhile."""
+        out = slip["state"] == SlipState.PRINTING and state not in (SlipState.PRINTING, SlipState.QUEUED, SlipState.VOID)
+        if out or (slip["state"] == SlipState.VOID and event in (SlipEvent.CONFIRMED, SlipEvent.LOST)):
+            lost = event is SlipEvent.LOST
+            outcome, why = (Outcome.MINOR_FAILURE, DOUBTFUL) if lost else (Outcome.SUCCESS, "")
+            self.audit(tx, Kind.SLIP_PRINTED, slip["share"], slip=slip["number"], outcome=outcome, why=why)
+
+    def at_vault(self, tx: Transaction, share: int) -> None:
+        """The vault has said that it knows this share; it may say so more than once."""
+        if not self._row(tx, "share", share)["at_vault"]:
+            tx.do("share_at_vault", id=share)
+            self.audit(tx, Kind.SHARE_UPLOADED, share)
+
+    def audit(self, tx: Transaction, kind: Kind, share: int, **facts: Any) -> None:
+        """A record about a share: whose, and which studies, while the box still knows."""
+        row = self._row(tx, "share", share)
+        patient = open_share(row, self._sealer).identity.patient_id if row["sealed"] else ""
+        uids = [(study["study_key"], study["uid"]) for study in tx.all("studies", share=share) if study["uid"]]
+        studies = tuple(self._sealer.open(b"study" + key, uid).decode() for key, uid in uids)
+        share_id = row["share_id"].hex()[:SHORT_ID_CHARS]
+        self.trail.record(tx, Event(kind, share=share_id, patient=patient, studies=studies, **facts))
+
     def note(self, tx: Transaction, share: int | None, what: str) -> None:
-        """An audit record. `what` never holds a patient's data."""
+        """A line of a share's story, for staff. `what` never holds a patient's data."""
         tx.do("add_event", share=share, what=what, now=self._clock())
 
     def mint_now(self, tx: Transaction, share: int) -> None:
@@ -133,6 +174,7 @@ class Transitions:
         tx.do("forget_link_secrets_of_share", id=share)
         tx.do("forget_instance_keys", id=share)
         tx.do("forget_share_keys", id=share)
+        tx.do("forget_study_uids", id=share)
         for effect in self._waiting_mints(tx, share):
             tx.do("effect_done", id=effect["id"])
 

@@ -30,6 +30,7 @@ class Sealer:
     def __init__(self, spool_key: bytes) -> None:
         self._gcm = AESGCM(_derive(spool_key, b"slipway/1 seal"))
         self._index_key = _derive(spool_key, b"slipway/1 index")
+        self._chain_key = _derive(spool_key, b"slipway/1 chain")
         self._fingerprint_key = AES(_derive(spool_key, b"slipway/1 fingerprint"))
 
     def seal(self, label: bytes, plain: bytes) -> bytes:
@@ -53,6 +54,11 @@ class Sealer:
         """A keyed hash to look a value up by without storing it; 16 bytes."""
         text = "\0".join((label, *parts)).encode()
         return hmac.digest(self._index_key, text, "sha256")[:16]
+
+    def chained(self, label: bytes, *parts: bytes) -> bytes:
+        """A keyed hash over all parts, where one ends and the next begins included; 32 bytes."""
+        text = b"".join(len(part).to_bytes(8, "big") + part for part in (label, *parts))
+        return hmac.digest(self._chain_key, text, "sha256")
 
     def fingerprinter(self, index: int) -> AEADEncryptionContext:
         """For a segment that comes in pieces: `authenticate_additional_data` each, `finalize`; `tag` is 16 bytes that

@@ -83,7 +83,7 @@ async def test_a_transaction_that_breaks_a_rule_of_the_schema_leaves_nothing_beh
 
 async def test_a_row_without_its_parent_is_refused(journal: SqliteJournal) -> None:
     with pytest.raises(JournalError):
-        await journal.run(lambda tx: tx.one("add_study", share=99, study_key=b"k", now=1.0))
+        await journal.run(lambda tx: tx.one("add_study", share=99, study_key=b"k", uid=None, now=1.0))
 
 
 async def test_what_was_committed_is_there_after_reopening(tmp_path: Path) -> None:

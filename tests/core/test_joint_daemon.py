@@ -47,7 +47,7 @@ class Box:
             now=0.0,
             visit_ends_at=1.0,
         )["id"]
-        self._study = self._tx.one("add_study", share=self._share, study_key=b"", now=0.0)["id"]
+        self._study = self._tx.one("add_study", share=self._share, study_key=b"", uid=None, now=0.0)["id"]
         self.share(ShareEvent.OPENED)
 
     def close(self) -> None:

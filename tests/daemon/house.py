@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,6 +14,7 @@ from pydicom.dataset import Dataset
 
 from appliance.adapters.journal import SqliteJournal
 from appliance.adapters.spool import FileSpool
+from appliance.daemon.alerts import Alerts
 from appliance.daemon.bell import Bell
 from appliance.daemon.linking import Linking
 from appliance.daemon.manifesting import Manifesting
@@ -22,16 +23,19 @@ from appliance.daemon.operating import Operating
 from appliance.daemon.peers import Peers, UnknownPeers
 from appliance.daemon.placing import Placing, ProfileRules
 from appliance.daemon.printing import Printing, SlipLook
+from appliance.daemon.quotas import Quota, Quotas
 from appliance.daemon.receiving import Receiving
 from appliance.daemon.relaying import Relaying
 from appliance.daemon.sweeping import Sweeping
+from appliance.daemon.transfers import Transfers
 from appliance.daemon.transitions import Transitions
 from appliance.formats import link as links
 from appliance.formats import printer_profiles
+from appliance.formats.audit import Event
 from appliance.formats.envelope import FactorKind
 from appliance.formats.sealed import Sealer
 from appliance.formats.spool_frame import Receipt
-from appliance.ports import Row
+from appliance.ports import Peer, Row
 from tests.fakes.clock import FakeClock
 from tests.fakes.slip_printers import GoodPrinter
 from tests.fakes.spool import arrival, store
@@ -110,6 +114,9 @@ class House:
     printing: Printing
     sweeping: Sweeping
     operating: Operating
+    transitions: Transitions
+    transfers: Transfers
+    quotas: Quotas
     vault_time: list[float | None]
     tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict)
 
@@ -134,13 +141,28 @@ class House:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
 
-    async def send(self, *several: Image) -> list[Receipt]:
+    async def send(self, *several: Image, peer: Peer | None = None) -> list[Receipt]:
+        """On the association `peer`, else on one of its own for each image."""
         receipts = []
         for image in several:
             what = arrival(image.uid, called_ae_title=image.profile, calling_ae_title=image.sender)
             receipts.append(await store(self.spool, image.dataset, what))
-            self.receiving.stored(receipts[-1])
+            on = peer or self.call(image.sender, image.profile)
+            self.receiving.stored(receipts[-1], on)
+            if peer is None:
+                self.receiving.closed(on)
         return receipts
+
+    def call(self, calling: str = "CT1", called: str = "SHARE", address: str = "10.20.0.5") -> Peer:
+        """An association that stays open until `receiving.closed`."""
+        peer = Peer(calling, called, address)
+        self.receiving.opened(peer)
+        return peer
+
+    async def trail(self) -> list[Event]:
+        """All that the audit trail has."""
+        records = await self.journal.run(lambda tx: self.transitions.trail.read(tx, 0, 100_000))
+        return [record.event for record in records]
 
     async def until(self, condition: Callable[[], Any], *, step_s: float = 0.0, within_s: float = WITHIN_S) -> Any:
         """The condition's first true answer; `step_s` of the test's clock go by between two looks."""
@@ -208,6 +230,8 @@ async def house(
     last_slip_s: float = 5.0,
     doubt_pause_s: float = 0.0,
     model: str = "TM-T20II",
+    quotas: Sequence[Quota] = (),
+    filled: Callable[[], float] = lambda: 0.0,
 ) -> AsyncIterator[House]:
     clock, bell, sealer = clock or FakeClock(), Bell(), Sealer(KEY)
     vault, printer = vault or RememberingVault(), printer or GoodPrinter()
@@ -225,7 +249,9 @@ async def house(
     }
     placing = Placing(rules, transitions, sealer, clock.now)
     peers = Peers([], UnknownPeers.ACCEPT)
-    receiving = Receiving(journal, spool, placing, peers, frozenset(profiles), bell, clock.now)
+    transfers = Transfers(transitions.trail, sealer)
+    limits, alerts = Quotas(quotas, 0.9, filled), Alerts(transitions.trail, clock.now)
+    receiving = Receiving(journal, spool, placing, peers, frozenset(profiles), bell, transfers, limits, alerts)
     manifesting = Manifesting(journal, sealer, "St Mary's", "en")
     look = SlipLook("St Mary's", "", "https://unset.example.org", 80, dict.fromkeys(profiles, 1))
     profile = printer_profiles.find(model)
@@ -266,10 +292,25 @@ async def house(
         Relaying(journal, spool, vault, manifesting, transitions, bell, clock.monotonic, look_again_s=0.02),
         Linking(journal, vault, transitions, sealer, bell, clock.now, poll_s=0.05),
         printing,
-        Sweeping(journal, spool, receiving, placing, transitions, quiet_s, bell, clock.now, vault_now, every_s=0.02),
+        Sweeping(
+            journal,
+            spool,
+            receiving,
+            transfers,
+            transitions,
+            quiet_s,
+            bell,
+            clock.now,
+            vault_now,
+            keep_trail_s=365 * 86400.0,
+            every_s=0.02,
+        ),
         Operating(
             journal, spool, receiving, printing, printer, transitions, sealer, bell, clock.now, surroundings, reload
         ),
+        transitions,
+        transfers,
+        limits,
         vault_time,
     )
     try:

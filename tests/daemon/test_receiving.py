@@ -127,7 +127,8 @@ async def test_other_bytes_under_a_known_uid_are_held_once_however_often_they_co
 async def test_bytes_that_are_no_dataset_are_kept_and_held(box: House) -> None:
     from tests.fakes.spool import arrival, store
 
-    box.receiving.stored(await store(box.spool, random.Random(1).randbytes(5000), arrival("1.2.826.4711.9")))
+    garbage = await store(box.spool, random.Random(1).randbytes(5000), arrival("1.2.826.4711.9"))
+    box.receiving.stored(garbage, box.call())
     await box.until(lambda: not box.receiving.behind)
     (share,) = await box.until_rows("shares", lambda rows: rows, limit=9)
     assert share["state"] == "held"
@@ -235,8 +236,8 @@ async def test_whoever_calls_under_ever_new_names_does_not_fill_the_journal(make
         for n in range(1000):
             box.receiving.admit(request(f"SCAN{n}"), "10.66.6.6")
             if n % 100 == 0:
-                await box.until(lambda: not box.receiving._unknown)
-        await box.until(lambda: not box.receiving._unknown)
+                await box.until(lambda: not box.receiving._alerts._unknown)
+        await box.until(lambda: not box.receiving._alerts._unknown)
         rows = await box.rows("peers")
         assert len(rows) <= 300
         assert any(row["ae_title"] == "GOOD" and row["state"] == "approved" for row in rows)

@@ -65,38 +65,40 @@ async def test_a_second_study_of_the_visit_joins_the_same_slip(box: House) -> No
 
 
 async def test_an_open_association_keeps_its_study_arriving(box: House) -> None:
-    from appliance.ports import Peer
-
-    peer = Peer("CT1", "SHARE", "10.20.0.5")
-    box.receiving.opened(peer)
-    await box.send(Image())
+    peer = box.call()
+    await box.send(Image(), peer=peer)
     await box.settled()
-    box.clock.advance(QUIET_S + 20)
+    box.clock.advance(QUIET_S + 200)
     await swept(box)
     assert await study_state(box) == "arriving"
     box.receiving.closed(peer)
     await box.until_rows("studies", lambda rows: rows[0]["state"] == "quiet", share=1)
 
 
-async def test_a_pacs_that_never_hangs_up_does_not_keep_a_study_arriving_for_ever(box: House) -> None:
-    """It sends other studies on that association; a profile that prints when complete would never print."""
-    from appliance.ports import Peer
+async def test_a_pacs_that_goes_on_to_another_study_leaves_the_first_to_fall_quiet(box: House) -> None:
+    """It never hangs up; a profile that prints when complete would never print."""
+    peer = box.call()
+    await box.send(Image(study="1"), Image(study="2"), peer=peer)
+    await box.settled()
+    box.clock.advance(QUIET_S + 1)
+    states = await box.until_rows("studies", lambda rows: rows[0]["state"] == "quiet", share=1)
+    assert [row["state"] for row in states] == ["quiet", "arriving"]
 
-    box.receiving.opened(Peer("CT1", "SHARE", "10.20.0.5"))
+
+async def test_another_association_of_the_same_sender_does_not_keep_a_study_arriving(box: House) -> None:
+    box.call()
     await box.send(Image())
     await box.settled()
-    box.clock.advance(150)
+    box.clock.advance(QUIET_S + 1)
     await box.until_rows("studies", lambda rows: rows[0]["state"] == "quiet", share=1)
 
 
-async def test_who_sent_a_study_is_forgotten_with_its_arrival(box: House) -> None:
-    await box.send(Image(patient="A"), Image(patient="B"))
+async def test_nothing_is_kept_of_an_association_that_is_over(box: House) -> None:
+    await box.send(*images("A", 3))
     await box.settled()
-    assert len(box.placing.senders) == 2
-    (share, _) = await box.shares()
-    await box.operating.command("shares-revoke", {"id": share["share_id"].hex()})
-    box.clock.advance(QUIET_S + 1)
-    await box.until(lambda: box.placing.senders == {})
+    await box.until_rows("transfers", lambda rows: not rows)
+    kept = [box.transfers._open, box.transfers._sending, box.transfers._touched, box.transfers._rows]
+    assert [*map(len, kept), len(box.transfers._over)] == [0, 0, 0, 0, 0]
 
 
 # -- links -------------------------------------------------------------------------------------------------------------

@@ -231,6 +231,8 @@ class OpenReception:
     def __init__(self) -> None:
         self.receipts: list[Receipt] = []
         self.complaints: list[SlipwayError] = []
+        self.refusal: SlipwayError | None = None  # of every instance
+        self.senders: list[Peer | None] = []  # of the receipts
         self.inside: list[Peer] = []
         self.requests: list[AssociateRequest] = []
         self.certificates: list[str] = []
@@ -246,10 +248,14 @@ class OpenReception:
     def closed(self, peer: Peer) -> None:
         self.inside.remove(peer)
 
-    def stored(self, receipt: Receipt) -> None:
-        self.receipts.append(receipt)
+    def refuse(self, peer: Peer) -> SlipwayError | None:
+        return self.refusal
 
-    def complained(self, address: str, error: SlipwayError) -> None:
+    def stored(self, receipt: Receipt, peer: Peer | None = None) -> None:
+        self.receipts.append(receipt)
+        self.senders.append(peer)
+
+    def complained(self, address: str, error: SlipwayError, peer: Peer | None = None) -> None:
         self.complaints.append(error)
 
 
