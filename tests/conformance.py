@@ -15,6 +15,7 @@ from pydicom._uid_dict import UID_dictionary
 
 from appliance import config
 from appliance.adapters import dicom_tls
+from appliance.adapters.acceptor import SILENT_OVER_TLS
 from appliance.adapters.association import BUFFER_BYTES, MAXIMUM_LENGTH, MOST_REPORTS, Limits
 from appliance.dicom import charset, negotiation, pdu, storage_commitment, upper_layer
 from appliance.dicom.attributes import HEAD_BYTES_MAX
@@ -159,7 +160,10 @@ def entity(limits: Limits) -> str:
             "Associations at once",
             f"{limits.associations}, an address as many as it leaves free; one more is rejected, transient",
         ),
-        ("Connections without an association", f"{limits.silent}; for one more, one of them is closed"),
+        (
+            "Connections without an association",
+            f"{limits.silent}, {SILENT_OVER_TLS} of them over TLS; for one more, one of them is closed",
+        ),
         (
             "Asynchronous operations window",
             f"where the SCU proposes one, at most {pdu.MOST_INVOKED} operations invoked and {pdu.MOST_PERFORMED} performed; "

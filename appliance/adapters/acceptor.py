@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from appliance.adapters.association import Association, Limits
 from appliance.adapters.dicom_tls import TlsAssociation
 from appliance.errors import FloodError, SlipwayError
 from appliance.ports import Reception, Spool
 
+SILENT_OVER_TLS = 64  # of the silent connections: each takes 0.3 MiB, and a handshake is done in 20 ms
 FLOOD_TOLD_EVERY_S = 60.0  # of one address: a flood of connections must not become one of lines in the log
 
 
@@ -56,17 +57,20 @@ class Acceptor:
     # -- who is there ----------------------------------------------------------------------------------------------
 
     def came(self, association: Association) -> None:
-        """The oldest that said nothing makes room: a sender says what it wants at once, a scanner never does.
-
-        The oldest of the address that has most of them: a scanner pushes out itself, not a handshake of another.
-        """
+        """The oldest that said nothing makes room: a sender says what it wants at once, a scanner never does."""
         self._silent[association] = None
-        if len(self._silent) > self._limits.silent:
-            ((most, _),) = Counter(one.address for one in self._silent).most_common(1)
-            oldest = next(one for one in self._silent if one.address == most)
+        if isinstance(association, TlsAssociation):
+            self._make_room([one for one in self._silent if isinstance(one, TlsAssociation)], SILENT_OVER_TLS)
+        self._make_room(self._silent, self._limits.silent)
+
+    def _make_room(self, silent: Collection[Association], most: int) -> None:
+        """The oldest of the address that has most of them: a scanner pushes out itself, not a handshake of another."""
+        if len(silent) > most:
+            ((address, _),) = Counter(one.address for one in silent).most_common(1)
+            oldest = next(one for one in silent if one.address == address)
             del self._silent[oldest]  # now: many may come before the loop tells that this one has left
             oldest.give_up()
-            self._complain_of_flood(most)
+            self._complain_of_flood(address)
 
     def _complain_of_flood(self, address: str) -> None:
         if address not in self._flooding:

@@ -129,7 +129,12 @@ class TlsAssociation(Association):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
+        self._raw = self._transport
         self._shaking = self._loop.create_task(self._shake_hands())
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._transport = self._raw  # the secured one holds us, and 0.5 MiB would wait for the collector
 
     def buffer_updated(self, nbytes: int) -> None:
         if self._shaking is None:
@@ -142,12 +147,11 @@ class TlsAssociation(Association):
         return buffer[self._early :] if self._early else buffer
 
     async def _shake_hands(self) -> None:
-        raw = self._transport
-        if raw.is_closing():
+        if self._raw.is_closing():
             return  # made room for another; asyncio tells that it has left
         try:
             secured = await self._loop.start_tls(
-                raw,
+                self._raw,
                 self,
                 self._context,
                 server_side=True,
@@ -156,6 +160,7 @@ class TlsAssociation(Association):
             )
         except OSError as error:  # ssl.SSLError, a reset and the time-out are
             self._complain(error)
+            error.__traceback__ = None  # it holds the frame that holds the error: 0.3 MiB for the collector, each
             secured = None
         if secured is None:
             self.connection_lost(None)  # asyncio does not tell it of connections that end amid the handshake

@@ -119,9 +119,9 @@ def trusting(hospital: Hospital, shows: str = "", version: ssl.TLSVersion | None
 def over(context: ssl.SSLContext) -> type[RawPeer]:
     class TlsPeer(RawPeer):
         @classmethod
-        async def connect(cls, port: int, pdu: int = 16384) -> Self:
+        async def connect(cls, port: int, pdu: int = 16384, address: str = "127.0.0.1") -> Self:
             try:
-                reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context)
+                reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context, local_addr=(address, 0))
             except OSError as error:  # ssl.SSLError is one
                 raise AbortedError("no handshake") from error
             return cls(reader, writer, pdu)
