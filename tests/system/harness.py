@@ -82,6 +82,7 @@ class Program:
 class Vault:
     folder: Path
     public_url: str = ""
+    extra: str = ""  # more of [http], TOML
     port: int = 0
     program: Program | None = None
 
@@ -103,6 +104,7 @@ class Vault:
 [http]
 listen = "127.0.0.1:{port}"
 public_url = "{self.url}"
+{self.extra}
 [database]
 url = "sqlite:///{self.folder}/ledger.db"
 [objects]
