@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from appliance.errors import SettingsError
+from appliance.formats.languages import LANGUAGES, known_language
 
 DEFAULT_PATH = Path("/etc/slipway/slipway.toml")
 
@@ -69,6 +70,15 @@ def _syslog(value: str) -> str:
     return value
 
 
+def _language(value: str) -> str:
+    if value and not known_language(value):
+        raise ValueError(
+            f"there are no words in {value!r}; write one of {', '.join(sorted(LANGUAGES)).replace('_', '-')}"
+        )
+    return value
+
+
+Language = Annotated[str, AfterValidator(_language)]
 AeTitle = Annotated[str, AfterValidator(_ae_title)]
 
 
@@ -78,8 +88,9 @@ class _Section(BaseModel):
 
 class Site(_Section):
     name: str = "Imaging department"
-    language: str = "en"
+    language: Language = "en"
     phone: str = ""
+    logo_file: str = ""  # PNG, on every slip
 
 
 class PeerSettings(_Section):
@@ -150,6 +161,9 @@ class Profile(_Section):
     quiet_seconds: Annotated[float, Field(gt=0, le=3600)] = 30  # shorter splits CT series that pause in between
     visit_hours: Annotated[float, Field(gt=0, le=168)] = 12
     copies: Annotated[int, Field(ge=1, le=5)] = 1
+    language: Language = ""  # "" is the site's; a patient's own, where the images name one, comes first
+    large_print: bool = False
+    staff_half: bool = False  # a part below a cut line that the department keeps
 
 
 class PrinterSettings(_Section):

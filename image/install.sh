@@ -25,7 +25,7 @@ inside() {
 }
 
 if [[ -z "$root" ]]; then
-    packages=(python3 python3-systemd libusb-1.0-0 libfribidi0 fonts-dejavu-core ca-certificates)
+    packages=(python3 python3-systemd libusb-1.0-0 libfribidi0 fonts-dejavu-core fonts-noto-core fonts-noto-cjk ca-certificates)
     missing=()
     for package in "${packages[@]}"; do
         dpkg-query -W -f '${Status}' "$package" 2> /dev/null | grep -q 'ok installed' || missing+=("$package")

@@ -77,6 +77,7 @@ class Association(asyncio.BufferedProtocol):
         self._contexts: dict[int, AcceptedContext] = {}
         self._storing: tuple[int, Command] | None = None  # the C-STORE whose dataset is arriving
         self._incoming: Incoming | Action | None = None  # None while a dataset is read and dropped
+        self._expected_bytes = 0  # of the next dataset: as many as the last one had
         self._failure: SlipwayError | None = None
         self._reports: deque[tuple[int, bytes]] = deque()  # on storage commitment; the first is sent and unanswered
         self._report_id = 0  # of that one
@@ -231,7 +232,7 @@ class Association(asyncio.BufferedProtocol):
     def _begin_store(self, context_id: int, command: Command) -> None:
         self._storing, self._failure, self._incoming = (context_id, command), None, None
         try:
-            self._incoming = self._spool.begin()
+            self._incoming = self._spool.begin(self._expected_bytes)
         except SlipwayError as error:
             self._failure = error
 
@@ -249,6 +250,7 @@ class Association(asyncio.BufferedProtocol):
     def _finish_store(self, context_id: int, command: Command, incoming: Incoming | None) -> None:
         def done(receipt: Receipt | None, error: Exception | None) -> None:
             if receipt is not None:
+                self._expected_bytes = receipt.size
                 self._answer(context_id, command, CommandField.C_STORE_RSP, Status.SUCCESS)
                 self._reception.stored(receipt)
             else:

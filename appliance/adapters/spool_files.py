@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from appliance.adapters.spool_buffer import BUFFER_BYTES, AlignedBuffer, padded
+from appliance.adapters.spool_buffer import LARGEST_BYTES, AlignedBuffer, padded
 from appliance.errors import FormatError
 from appliance.formats.spool_frame import HEADER_BYTES, MAGIC, FrameHeader, Location, decode_header
 
@@ -26,7 +26,7 @@ class SpoolFiles:
         """`spares` files of `file_bytes` are kept to be written over. OSError when the folder cannot be made."""
         self.folder = folder
         self.unreadable = 0  # damaged stretches that `frames` had to pass over
-        self._size = padded(file_bytes) + BUFFER_BYTES  # the last write may go over
+        self._size = padded(file_bytes) + LARGEST_BYTES  # the last write may go over
         self._spares = spares
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
@@ -44,7 +44,7 @@ class SpoolFiles:
             path = self.folder / f"new-{missing}"
             fd = _open_direct(path, os.O_CREAT | os.O_TRUNC)
             try:
-                zeros = AlignedBuffer(BUFFER_BYTES).view
+                zeros = AlignedBuffer(LARGEST_BYTES).view
                 for at in range(0, self._size, len(zeros)):
                     os.pwrite(fd, zeros, at)
                 os.fsync(fd)
@@ -53,25 +53,23 @@ class SpoolFiles:
             path.rename(self._spare_path())
 
     def create(self, number: int) -> int:
-        """A file to write, open; `sync_folder` makes its name durable."""
+        """A file to write, open; a sync of the folder makes its name durable."""
         spares = self._spare_paths()
         if spares:
             spares[0].rename(self.path(number))
             return _open_direct(self.path(number))
-        return _open_direct(self.path(number), os.O_CREAT | os.O_EXCL)
-
-    def sync_folder(self) -> None:
-        fd = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
+        fd = _open_direct(self.path(number), os.O_CREAT | os.O_EXCL)
         try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
+            os.posix_fallocate(fd, 0, self._size)  # a file that grew would make each write wait for the disk
+        except OSError:
+            os.ftruncate(fd, 0)  # too little space for all of it, or a file system without: then it grows
+        return fd
 
     def remove(self, number: int) -> None:
         """Take a file away; a full-grown one becomes a spare while they are few."""
         path = self.path(number)
         try:
-            if len(self._spare_paths()) < self._spares and path.stat().st_size >= self._size - BUFFER_BYTES:
+            if len(self._spare_paths()) < self._spares and path.stat().st_size >= self._size - LARGEST_BYTES:
                 path.rename(self._spare_path())
             else:
                 path.unlink()
@@ -104,8 +102,7 @@ class SpoolFiles:
                 fd, at, end = file.fileno(), 0, os.fstat(file.fileno()).st_size
                 while (found := _find_frame(fd, at, number)) is not None:
                     header, start = found
-                    # What lies between is the padding of a write, or something was lost there.
-                    self.unreadable += any(os.pread(fd, min(start - at, RESYNC_BYTES), at))
+                    self.unreadable += _lost_frame(os.pread(fd, min(start - at, RESYNC_BYTES), at), number)
                     location = Location(number, start + HEADER_BYTES, header.length)
                     at = location.offset + location.length
                     if at > end:
@@ -134,6 +131,22 @@ def _open_direct(path: Path, flags: int = 0) -> int:
 def _header(fd: int, at: int, number: int) -> FrameHeader | None:
     header = decode_header(os.pread(fd, HEADER_BYTES, at))
     return header if header is not None and header.file_number == number else None
+
+
+def _lost_frame(between: bytes, number: int) -> bool:
+    """Whether what lies between two whole frames of file `number` holds the rest of a third.
+
+    Else it is padding, or what the file held before it was used again: at a crash the disk may have written what came
+    later and not yet what came before.
+    """
+    if number.to_bytes(8, "big") in between:
+        return True
+    at = between.find(MAGIC)
+    while at >= 0:
+        if decode_header(between[at : at + HEADER_BYTES]) is None:
+            return True
+        at = between.find(MAGIC, at + 1)
+    return False
 
 
 def _find_frame(fd: int, at: int, number: int) -> tuple[FrameHeader, int] | None:

@@ -58,9 +58,10 @@ def print_test(config: Config = DEFAULT_CONFIG) -> None:
 
 def _print_here(settings: Settings) -> PrintOutcome:
     from appliance.adapters.printers import open_printer
+    from appliance.daemon.compose import slip_look
     from appliance.daemon.specimen import specimen
     from appliance.formats import printer_profiles
 
     model = printer_profiles.find(settings.printer.model)
-    job = specimen(settings.site.name, model, settings.printer.paper_mm)
+    job = specimen(slip_look(settings), model)
     return run(open_printer(settings.printer.device, model).print(job))

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from appliance.core.initials import initials
+
 
 @dataclass(frozen=True)
 class Identity:
@@ -28,10 +30,7 @@ class Identity:
 
     @property
     def initials(self) -> str:
-        """Of the alphabetic name group: given name first, as on a badge. "" where there is no name."""
-        family, _, rest = self.name.partition("=")[0].partition("^")
-        given = rest.partition("^")[0]
-        return "".join(f"{part.strip()[0].upper()}." for part in (given, family) if part.strip())
+        return initials(self.name)
 
     @property
     def birth_year(self) -> str:

@@ -15,16 +15,16 @@ IN_FLIGHT = 3  # hides the round trip without holding more than 24 MiB
 
 @dataclass(frozen=True)
 class Waiting:
-    """An instance whose ciphertext segments from `next_segment` on are in no object yet."""
+    """An instance whose pieces of ciphertext from `next_piece` on are in no object yet."""
 
     instance: int
-    segment_bytes: tuple[int, ...]
-    next_segment: int = 0
+    piece_bytes: tuple[int, ...]
+    next_piece: int = 0
 
 
 @dataclass(frozen=True)
 class Part:
-    """Segments `first` to `last` (inclusive) of an instance, at `offset` of an object."""
+    """Pieces `first` to `last` (inclusive) of an instance, at `offset` of an object."""
 
     instance: int
     first: int
@@ -38,15 +38,15 @@ def pack(waiting: Sequence[Waiting], limit: int = OBJECT_BYTES) -> tuple[Part, .
     parts: list[Part] = []
     used = 0
     for item in waiting:
-        first, last, length = item.next_segment, item.next_segment - 1, 0
-        for size in item.segment_bytes[first:]:
+        first, last, length = item.next_piece, item.next_piece - 1, 0
+        for size in item.piece_bytes[first:]:
             if used + length + size > limit:
                 break
             last, length = last + 1, length + size
         if length:
             parts.append(Part(item.instance, first, last, used, length))
             used += length
-        if last + 1 < len(item.segment_bytes):
+        if last + 1 < len(item.piece_bytes):
             break  # the object is full; a later instance must not overtake within its own stream
     return tuple(parts)
 

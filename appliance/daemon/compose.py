@@ -22,13 +22,14 @@ from appliance.config import PeerSettings, Profile, Settings
 from appliance.daemon.alerts import Alerts
 from appliance.daemon.auditing import Trail
 from appliance.daemon.bell import Bell
+from appliance.daemon.facing import ProfileLook, SlipLook
 from appliance.daemon.linking import Linking
 from appliance.daemon.manifesting import Manifesting
 from appliance.daemon.minting import LinkTerms
 from appliance.daemon.operating import Operating
 from appliance.daemon.peers import KnownPeer, Peers, UnknownPeers
 from appliance.daemon.placing import Placing, ProfileRules
-from appliance.daemon.printing import Printing, SlipLook
+from appliance.daemon.printing import Printing
 from appliance.daemon.quotas import GB, Quota, Quotas
 from appliance.daemon.receiving import Receiving
 from appliance.daemon.relaying import Relaying
@@ -36,7 +37,7 @@ from appliance.daemon.sweeping import Sweeping
 from appliance.daemon.transfers import Transfers
 from appliance.daemon.transitions import Transitions
 from appliance.errors import SettingsError
-from appliance.formats import identity_file, printer_profiles
+from appliance.formats import identity_file, printer_profiles, slip_logo
 from appliance.formats.envelope import FactorKind
 from appliance.formats.identity_file import Enrolment
 from appliance.formats.sealed import Sealer
@@ -188,8 +189,30 @@ def _doors(settings: Settings) -> list[Door]:
 
 def _look(settings: Settings, vault: HttpVault) -> SlipLook:
     url = vault.enrolment.url if vault.enrolment else settings.vault.url
-    copies = {profile.ae_title: profile.copies for profile in settings.profile}
-    return SlipLook(settings.site.name, settings.site.phone, url, settings.printer.paper_mm, copies)
+    return slip_look(settings, url)
+
+
+def slip_look(settings: Settings, public_url: str = "") -> SlipLook:
+    """SettingsError when the logo is not there, LogoError when it cannot be printed."""
+    site = settings.site
+    looks = {
+        profile.ae_title: ProfileLook(profile.copies, profile.language, profile.large_print, profile.staff_half)
+        for profile in settings.profile
+    }
+    logo = _logo(site.logo_file)
+    return SlipLook(site.name, site.phone, public_url, settings.printer.paper_mm, site.language, logo, looks)
+
+
+def _logo(name: str) -> bytes:
+    if not name:
+        return b""
+    try:
+        with Path(name).open("rb") as file:
+            data = file.read(slip_logo.FILE_BYTES_MAX + 1)
+    except OSError as error:
+        raise SettingsError(f"[site] logo_file {name} cannot be read: {error.strerror}") from error
+    slip_logo.check(data)
+    return data
 
 
 def _surroundings(settings: Settings, vault: HttpVault, listening: list[str]) -> dict[str, Any]:

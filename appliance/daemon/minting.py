@@ -30,21 +30,33 @@ STRICT_TERMS = LinkTerms(FactorKind.BIRTH_DATE, 7, 14, wait_for_all=False)  # of
 
 
 @dataclass(frozen=True, repr=False)
+class FirstImage:
+    """What slips say of a visit, from the image that opened its share; "" where it did not say."""
+
+    language: str = ""  # in which the patient reads, a tag
+    study_date: str = ""  # YYYYMMDD
+    modality: str = ""
+
+
+@dataclass(frozen=True, repr=False)
 class ShareSecrets:
     """What is sealed in a share's row."""
 
     identity: Identity
     data_key: bytes
+    first: FirstImage = FirstImage()
 
 
 def seal_share(share_id: bytes, value: ShareSecrets, sealer: Sealer) -> bytes:
     plain = {"identity": [*vars(value.identity).values()], "data_key": base64url.encode(value.data_key)}
+    plain["first"] = [*vars(value.first).values()]
     return sealer.seal_json(b"share" + share_id, plain)
 
 
 def open_share(row: Row, sealer: Sealer) -> ShareSecrets:
     value = sealer.open_json(b"share" + row["share_id"], row["sealed"])
-    return ShareSecrets(Identity(*value["identity"]), base64url.decode(value["data_key"], 32))
+    first = FirstImage(*value.get("first", ()))  # shares of older versions have none
+    return ShareSecrets(Identity(*value["identity"]), base64url.decode(value["data_key"], 32), first)
 
 
 @dataclass(frozen=True, repr=False)

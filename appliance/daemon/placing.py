@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from appliance.core.completeness import STUDIES, StudyEvent, StudyState
 from appliance.core.identity import Candidate, Identity, Placement, place
 from appliance.core.share import ShareEvent, ShareState
-from appliance.daemon.minting import ShareSecrets, seal_share
+from appliance.daemon.minting import FirstImage, ShareSecrets, seal_share
 from appliance.daemon.transitions import Transitions
 from appliance.dicom.attributes import Attributes
 from appliance.formats import base64url
@@ -47,6 +47,10 @@ class Arrived:
     def identity(self) -> Identity:
         a = self.attributes
         return Identity(a.patient_id, a.issuer_of_patient_id, a.patient_name, a.patient_birth_date, a.patient_sex)
+
+    @property
+    def first(self) -> FirstImage:
+        return FirstImage(self.attributes.patient_language, self.attributes.study_date, self.attributes.modality)
 
 
 class Placing:
@@ -131,7 +135,7 @@ class Placing:
             state=str(state),
             profile=profile,
             patient_key=self._patient_key(identity),
-            sealed=seal_share(share_id, ShareSecrets(identity, data_key), self._sealer),
+            sealed=seal_share(share_id, ShareSecrets(identity, data_key, arrived.first), self._sealer),
             display=self._sealer.seal_json(b"display" + share_id, display),
             held_because=placement.held_because,
             now=now,

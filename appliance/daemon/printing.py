@@ -11,22 +11,19 @@ import json
 import logging
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import replace
 
 from appliance.core.link import LinkState
 from appliance.core.slip import SlipEvent, SlipState
 from appliance.core.table import Effect
 from appliance.daemon.bell import Bell
-from appliance.daemon.minting import open_link, open_share
+from appliance.daemon.facing import SlipLook, face
 from appliance.daemon.specimen import specimen
 from appliance.daemon.transitions import Transitions
 from appliance.errors import SlipwayError
 from appliance.formats import escpos, slip_bitmap
-from appliance.formats.link import Link
 from appliance.formats.printer_profiles import Confirmation, Profile
 from appliance.formats.sealed import Sealer
-from appliance.formats.slip_text import SlipFace
 from appliance.ports import Journal, Printer, PrinterStatus, PrintJob, PrintOutcome, Row, Transaction
 
 log = logging.getLogger("slipway.printing")
@@ -38,15 +35,6 @@ UNDRAWN_PAUSE_S = 60.0
 DOUBTS_IN_A_ROW = 3  # unconfirmed slips after which the printer, not the paper, is the likely cause
 DOUBT_PAUSE_S = 60.0
 LAST_SLIP_S = 25.0  # the box is told to stop: what a slip under way gets of systemd's TimeoutStopSec (30 s)
-
-
-@dataclass(frozen=True)
-class SlipLook:
-    site: str
-    phone: str
-    public_url: str  # where the vault did not say its own
-    paper_mm: int
-    copies: dict[str, int]  # by profile
 
 
 class Printing:
@@ -93,7 +81,7 @@ class Printing:
 
     async def print_specimen(self) -> PrintOutcome:
         """What `slipway printer test` asks for; waits for a slip that is under way."""
-        job = await asyncio.to_thread(specimen, self._look.site, self._model, self._look.paper_mm)
+        job = await asyncio.to_thread(specimen, self._look, self._model)
         async with self._turn:
             outcome = await self._printer.print(job)
         log.info("the test slip: %s", outcome)
@@ -195,29 +183,11 @@ class Printing:
         return None
 
     def _render(self, slip: Row, link: Row, share: Row) -> PrintJob:
-        identity = open_share(share, self._sealer).identity
-        secret = open_link(link, self._sealer).secret
-        face = SlipFace(
-            site=self._look.site,
-            url=Link(link["public_url"] or self._look.public_url, link["link_id"], secret).url,
-            number=slip["number"],
-            initials=identity.initials,
-            birth_year=identity.birth_year,
-            valid_until=valid_until(link["expires_at"]),
-            factor=link["factor"],
-            copy=slip["copy"],
-            phone=self._look.phone,
-        )
-        picture = slip_bitmap.render(face, self._model.dots(self._look.paper_mm))
+        said = face(self._look, slip, link, share, self._sealer)
+        picture = slip_bitmap.render(said, self._model.dots(self._look.paper_mm))
         process_id = os.urandom(2).hex().encode()  # 4 printable bytes, never the same in a row
         data = escpos.slip(picture, self._model, process_id)
-        copies = self._look.copies.get(share["profile"], 1)
+        copies = self._look.of(share["profile"]).copies
         silent = replace(self._model, confirmation=Confirmation.NONE)  # only the last copy is asked to confirm
         data = escpos.slip(picture, silent, process_id) * (copies - 1) + data
         return PrintJob(slip["number"], data, slip_bitmap.png(picture), process_id)
-
-
-def valid_until(at: float) -> str:
-    """The day and minute in the box's time zone, as people say it."""
-    moment = datetime.fromtimestamp(at, UTC).astimezone()
-    return f"{moment:%A} {moment.day} {moment:%B %Y, %H:%M}"

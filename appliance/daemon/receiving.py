@@ -212,10 +212,14 @@ class Receiving:
 
     def _look_inside(self, receipt: Receipt) -> Arrived:
         """Decrypt the first segment only; identity stands at the head of a dataset."""
-        sealed = self._spool.read(receipt.segments[0])
+        sealed = b""
+        for piece in receipt.pieces:
+            sealed += self._spool.read(piece)
+            if len(sealed) >= stream.SEGMENT_BYTES:
+                break
         cipher = stream.SegmentCipher(
             receipt.key, stream.instance_aad(receipt.stream_id), sealed[: stream.HEADER_BYTES]
         )
-        whole = len(receipt.segments) == 1
-        head = cipher.open(0, memoryview(sealed)[stream.HEADER_BYTES :], last=whole)
+        whole = stream.segment_count(receipt.size) == 1
+        head = cipher.open(0, memoryview(sealed)[stream.HEADER_BYTES : stream.SEGMENT_BYTES], last=whole)
         return Arrived(receipt, read_attributes(head, receipt.arrival.transfer_syntax, whole=whole))

@@ -191,8 +191,8 @@ class Relaying:
         def find(tx: Transaction) -> list[Location]:
             found = []
             for instance, first, last, _, _ in json.loads(row["parts"]):
-                segments = json.loads(tx.one("instance", id=instance)["segments"])
-                found += [Location(*segment) for segment in segments[first : last + 1]]
+                pieces = json.loads(tx.one("instance", id=instance)["segments"])
+                found += [Location(*piece) for piece in pieces[first : last + 1]]
             return found
 
         return await self._journal.run(find)

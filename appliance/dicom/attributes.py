@@ -25,16 +25,19 @@ BAD_NUMBER = "A number of the dataset is not one."
 UNKNOWN_SET = "The dataset names an unknown character set."
 UNDECODABLE = "A text of the dataset has characters that its character set does not define."
 
-_CHARACTER_SET = 0x00080005
+_CHARACTER_SET, _CODE_VALUE, _LANGUAGES = 0x00080005, 0x00080100, 0x00100101
+_CODE = frozenset([_CODE_VALUE, 0x00080102])  # PS3.3 8.8: the value and its coding scheme come first in an item
+ITEM_HEADER_BYTES = 8
 _WANTED = frozenset(
     [
         _CHARACTER_SET, 0x00080016, 0x00080018, 0x00080020, 0x00080030, 0x00080050, 0x00080060, 0x00081030, 0x0008103E,
-        0x00100010, 0x00100020, 0x00100021, 0x00100030, 0x00100040,
+        0x00100010, 0x00100020, 0x00100021, 0x00100030, 0x00100040, 0x00100101,
         0x0020000D, 0x0020000E, 0x00200011, 0x00200013, 0x00280008, 0x00280010, 0x00280011,
     ]
 )  # fmt: skip
 
 _UID = re.compile(r"[0-9.]{1,64}")
+_LANGUAGE_TAG = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8}){0,3}")  # RFC 5646, in so far as we need it
 _INTEGER = re.compile(r"[+-]?[0-9]{1,12}")  # PS3.5 6.2, IS
 
 
@@ -67,6 +70,7 @@ class Attributes:
     frames: int
     specific_character_set: tuple[str, ...]
     problem: str
+    patient_language: str = ""  # of the first item of Patient's Primary Language Code Sequence: "uk", "fra", "zh-TW"
 
 
 def read_attributes(head: bytes | memoryview, transfer_syntax: str, *, whole: bool) -> Attributes:
@@ -139,6 +143,7 @@ class _Values:
             frames=integer(0x00280008) or 1,
             specific_character_set=self.terms,
             problem="",
+            patient_language=self._language(),
         )
         return replace(values, problem=self._walk.problem) if self._walk.problem else values
 
@@ -158,6 +163,16 @@ class _Values:
         if UNDEFINED in text:
             self._walk.note(UNDECODABLE)
         return text
+
+    def _language(self) -> str:
+        """Any coding scheme: RFC 5646 and both parts of ISO 639 are letters, and whatever else is one nobody knows."""
+        items = memoryview(self._found.get(_LANGUAGES, b""))
+        if not items:
+            return ""
+        walk = Walk(items[ITEM_HEADER_BYTES:], _CODE, whole=False)
+        walk.run(self._walk.layout)  # to the end of the first item, the one that the patient likes best
+        text = walk.found.get(_CODE_VALUE, b"").decode("latin_1").strip(" \0")
+        return text if _LANGUAGE_TAG.fullmatch(text) else ""
 
     def _uid(self, tag: int) -> str:
         text = self._found.get(tag, b"").decode("latin_1").strip(" \0")

@@ -10,6 +10,7 @@ import struct
 
 DEPTH_MAX = 32  # real files nest 6 deep; deeper is an attack on somebody's stack
 ELEMENTS_MAX = 20_000  # at the top level, and as many within sequences: 20 ms at worst
+SEQUENCES_TAKEN = frozenset({0x00100101})  # their items as written, cut short without complaint
 VALUE_BYTES_MAX = 1024  # the longest real value is a name of three groups of 64 characters
 
 CUT_SHORT = "The dataset ends in the middle of an element."
@@ -79,11 +80,14 @@ class Walk:
         self._stop = max(wanted)
         self.found: dict[int, bytes] = {}
         self.order = "<"
+        self.layout = _EXPLICIT_LE
         self.problem = ""
         self.ended_early = False
         self._nested_left = ELEMENTS_MAX
+        self._skipped = (0, 0)  # from where to where the last sequence of undefined length went
 
     def run(self, layout: Layout) -> None:
+        self.layout = layout
         self.order = layout.order
         try:
             if layout.explicit:
@@ -179,6 +183,10 @@ class Walk:
             raise struct.error  # half a value is none
         if tag in self.found:
             return  # of two, the first
+        if tag in SEQUENCES_TAKEN:
+            if not length and self._skipped[1] == at:
+                at, length = self._skipped[0], at - self._skipped[0]
+            length = min(length, VALUE_BYTES_MAX)
         if length > VALUE_BYTES_MAX:
             self.note(TOO_LARGE)
             length = VALUE_BYTES_MAX
@@ -189,7 +197,7 @@ class Walk:
 
         `opened` holds what is open, sequence and item by turns: an odd count means that an item must come next.
         """
-        opened = [layout]
+        opened, start = [layout], at
         while opened:
             if not self._nested_left:
                 raise _UnreadableError(TOO_MANY)
@@ -208,6 +216,7 @@ class Walk:
             opened.append(inner)
             if len(opened) > 2 * DEPTH_MAX:
                 raise _UnreadableError(TOO_DEEP)
+        self._skipped = (start, at)
         return at
 
     def _nested_header(

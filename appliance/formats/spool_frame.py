@@ -1,7 +1,8 @@
 """Frames of the spool's files: bytes to values and back.
 
-A spool file is a run of frames. SEGMENT frames carry one ciphertext segment of an instance's stream each; a RECEIPT
-frame ends an instance and names where its segments lie. Frames of several instances may interleave and span files.
+A spool file is a run of frames. A PIECE frame carries some ciphertext of an instance's stream; a RECEIPT frame ends
+an instance and names where its pieces lie. Frames of several instances may interleave and span files. A piece that no
+receipt names was written in vain.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import struct
 import zlib
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
 from appliance.errors import FormatError
 from appliance.formats import base64url
@@ -21,22 +23,21 @@ MAGIC = b"SLPf"
 
 
 class FrameType(IntEnum):
-    SEGMENT = 1
+    PIECE = 1
     RECEIPT = 2
 
 
-@dataclass(frozen=True)
-class FrameHeader:
+class FrameHeader(NamedTuple):
     """`file_number` is that of the file it was written to: a recycled file's old frames are told apart by it."""
 
     type: FrameType
     file_number: int
     stream_id: bytes
-    index: int
+    piece: int  # of its instance
     length: int  # bytes of payload after the header
 
     def encode(self) -> bytes:
-        body = _HEADER.pack(MAGIC, self.type, self.file_number, self.stream_id, self.index, self.length)
+        body = _HEADER.pack(MAGIC, self.type, self.file_number, self.stream_id, self.piece, self.length)
         return body + zlib.crc32(body).to_bytes(4, "big")
 
 
@@ -46,15 +47,14 @@ def decode_header(data: bytes) -> FrameHeader | None:
         return None
     if zlib.crc32(data[: _HEADER.size]) != int.from_bytes(data[_HEADER.size : HEADER_BYTES], "big"):
         return None
-    _, frame_type, file_number, stream_id, index, length = _HEADER.unpack_from(data)
-    if frame_type not in (FrameType.SEGMENT, FrameType.RECEIPT):
+    _, frame_type, file_number, stream_id, piece, length = _HEADER.unpack_from(data)
+    if frame_type not in (FrameType.PIECE, FrameType.RECEIPT):
         return None
-    return FrameHeader(FrameType(frame_type), file_number, stream_id, index, length)
+    return FrameHeader(FrameType(frame_type), file_number, stream_id, piece, length)
 
 
-@dataclass(frozen=True)
-class Location:
-    """Where one ciphertext segment lies: bytes `offset` to `offset + length` of file `file_number`."""
+class Location(NamedTuple):
+    """Where a piece of ciphertext lies: bytes `offset` to `offset + length` of file `file_number`."""
 
     file_number: int
     offset: int
@@ -82,15 +82,11 @@ class Receipt:
     key: bytes
     size: int  # bytes of the dataset
     fingerprint: bytes  # keyed hash of the dataset: the same for the same bytes, on this box only
-    segments: tuple[Location, ...]
+    pieces: tuple[Location, ...]
     arrival: Arrival
 
     def __repr__(self) -> str:  # the key and the UIDs must not reach a log
         return f"Receipt({self.stream_id.hex()[:8]}…, {self.size} bytes)"
-
-    @property
-    def sealed_bytes(self) -> int:
-        return sum(segment.length for segment in self.segments)
 
 
 def seal_receipt(receipt: Receipt, sealer: Sealer) -> bytes:
@@ -98,7 +94,7 @@ def seal_receipt(receipt: Receipt, sealer: Sealer) -> bytes:
         "key": base64url.encode(receipt.key),
         "size": receipt.size,
         "fingerprint": base64url.encode(receipt.fingerprint),
-        "segments": [[s.file_number, s.offset, s.length] for s in receipt.segments],
+        "pieces": [[p.file_number, p.offset, p.length] for p in receipt.pieces],
         "arrival": [*vars(receipt.arrival).values()],
     }
     return sealer.seal_json(_label(receipt.stream_id), value)
@@ -113,7 +109,7 @@ def open_receipt(stream_id: bytes, sealed: bytes, sealer: Sealer) -> Receipt:
             key=base64url.decode(value["key"], 32),
             size=value["size"],
             fingerprint=base64url.decode(value["fingerprint"]),
-            segments=tuple(Location(*segment) for segment in value["segments"]),
+            pieces=tuple(Location(*piece) for piece in value["pieces"]),
             arrival=Arrival(*value["arrival"]),
         )
     except (KeyError, TypeError) as error:

@@ -63,10 +63,9 @@ class SegmentCipher:
             raise FormatError(f"segment {index} of an encrypted stream is not as it was written") from error
 
 
-def sealed_size(plain_bytes: int) -> int:
-    """Ciphertext length of a stream that holds `plain_bytes` of plaintext."""
-    segments = 1 if plain_bytes <= FIRST_PLAIN_BYTES else 1 + -(-(plain_bytes - FIRST_PLAIN_BYTES) // PLAIN_BYTES)
-    return HEADER_BYTES + plain_bytes + segments * TAG_BYTES
+def segment_count(plain_bytes: int) -> int:
+    """Ciphertext segments of a stream that holds `plain_bytes` of plaintext."""
+    return 1 if plain_bytes <= FIRST_PLAIN_BYTES else 1 + -(-(plain_bytes - FIRST_PLAIN_BYTES) // PLAIN_BYTES)
 
 
 def seal(key: bytes, aad: bytes, plain: bytes, header: bytes | None = None) -> bytes:

@@ -13,11 +13,15 @@ from pathlib import Path
 
 import pytest
 
-from appliance.adapters.spool import QUEUE_BYTES, FileSpool
+from appliance.adapters.disk_queue import DiskQueue
+from appliance.adapters.spool import FileSpool
+from appliance.adapters.spool_log import QUEUE_BYTES, Disk
 from appliance.errors import FormatError, SpoolBrokenError, SpoolFullError
 from appliance.formats import stream
 from appliance.formats.sealed import Sealer
+from tests.fakes.disks import SlowDisk
 from tests.fakes.spool import arrival, finish, read_back, store, store_all
+from tests.formats.test_stream import sealed_size
 
 KEY = bytes(range(32))
 CANARY = b"RIVERS^ADA 19700131 canary"
@@ -29,8 +33,8 @@ def noise(size: int, seed: int = 1) -> bytes:
 
 
 @asynccontextmanager
-async def running(folder: Path, **options: int) -> AsyncIterator[FileSpool]:
-    spool = FileSpool(folder, Sealer(KEY), **{"reserve_bytes": 0, **options})
+async def running(folder: Path, disk: Callable[[], Disk] = DiskQueue, **options: int) -> AsyncIterator[FileSpool]:
+    spool = FileSpool(folder, Sealer(KEY), disk=disk, **{"reserve_bytes": 0, **options})  # type: ignore[arg-type]
     spool.start()
     try:
         yield spool
@@ -56,7 +60,7 @@ async def test_an_instance_reads_back_bit_for_bit(spool: FileSpool, size: int) -
     receipt = await store(spool, data)
     assert read_back(spool, receipt) == data
     assert receipt.size == size
-    assert receipt.sealed_bytes == stream.sealed_size(size)
+    assert sum(piece.length for piece in receipt.pieces) == sealed_size(size)
 
 
 @pytest.mark.parametrize("fragment_bytes", [1, 7, 4096, FIRST, 3 << 20])
@@ -110,9 +114,9 @@ async def test_the_files_are_for_their_owner_only(tmp_path: Path) -> None:
 async def test_reading_beyond_a_files_end_is_an_error(spool: FileSpool, tmp_path: Path) -> None:
     receipt = await store(spool, noise(100))
     (path,) = tmp_path.iterdir()
-    os.truncate(path, receipt.segments[0].offset + 50)
+    os.truncate(path, receipt.pieces[0].offset + 50)
     with pytest.raises(FormatError, match="shorter"):
-        spool.read(receipt.segments[0])
+        spool.read(receipt.pieces[0])
 
 
 async def test_reading_a_file_that_is_gone_is_an_error(spool: FileSpool, tmp_path: Path) -> None:
@@ -120,7 +124,18 @@ async def test_reading_a_file_that_is_gone_is_an_error(spool: FileSpool, tmp_pat
     (path,) = tmp_path.iterdir()
     path.unlink()
     with pytest.raises(FormatError, match="cannot be read"):
-        spool.read(receipt.segments[0])
+        spool.read(receipt.pieces[0])
+
+
+@pytest.mark.parametrize("expected", [0, 1, FIRST, FIRST + 1, FIRST + NEXT, 10 << 20])
+@pytest.mark.parametrize("size", [5, 200_000, FIRST, FIRST + 1, FIRST + NEXT + 1])
+async def test_a_wrong_guess_at_the_size_changes_nothing_but_the_work(tmp_path: Path, expected: int, size: int) -> None:
+    async with running(tmp_path) as spool:
+        incoming = spool.begin(expected)
+        incoming.write(memoryview(noise(size)))
+        receipt = await finish(incoming)
+        assert read_back(spool, receipt) == noise(size)
+    assert scan(tmp_path) == [receipt]
 
 
 # -- files come and go -------------------------------------------------------------------------------------------------
@@ -131,7 +146,7 @@ async def test_files_are_rotated_and_an_instance_may_span_several(tmp_path: Path
         wanted = [noise(3 << 20, seed=n) for n in range(3)]
         receipts = await store_all(spool, wanted)
         assert len(spool.files()) > 3
-        assert {segment.file_number for segment in receipts[0].segments} != {receipts[0].segments[0].file_number}
+        assert {piece.file_number for piece in receipts[0].pieces} != {receipts[0].pieces[0].file_number}
         assert [read_back(spool, receipt) for receipt in receipts] == wanted
     assert [len(data) for data in wanted] == [receipt.size for receipt in scan(tmp_path)]
 
@@ -148,13 +163,13 @@ async def test_a_restart_never_writes_into_an_old_file(tmp_path: Path) -> None:
 
 async def test_the_file_being_written_is_never_removed(spool: FileSpool) -> None:
     receipt = await store(spool, b"x")
-    spool.remove(receipt.segments[0].file_number)
+    spool.remove(receipt.pieces[0].file_number)
     assert read_back(spool, receipt) == b"x"
 
 
 async def test_a_file_in_which_an_unfinished_instance_began_is_kept(tmp_path: Path) -> None:
     async with running(tmp_path, file_bytes=100_000) as spool:
-        incoming = spool.begin()
+        incoming = spool.begin(FIRST + 10)
         data = noise(FIRST + 10)
         incoming.write(memoryview(data))
         later = await store_all(spool, [noise(200_000, seed=n) for n in range(3)])
@@ -164,7 +179,7 @@ async def test_a_file_in_which_an_unfinished_instance_began_is_kept(tmp_path: Pa
         assert first in spool.files()
         receipt = await finish(incoming)
         assert read_back(spool, receipt) == data
-        assert receipt.segments[0].file_number == first < later[-1].segments[0].file_number
+        assert receipt.pieces[0].file_number == first < later[-1].pieces[0].file_number
 
 
 async def test_the_file_of_an_instance_that_was_given_up_can_be_removed(tmp_path: Path) -> None:
@@ -185,20 +200,50 @@ def scan(folder: Path) -> list[object]:
 # -- back pressure -----------------------------------------------------------------------------------------------------
 
 
-async def test_a_disk_that_lags_behind_is_congestion_and_relief_is_told_once(spool: FileSpool) -> None:
+async def test_a_disk_that_lags_behind_is_congestion_and_relief_is_told_once(tmp_path: Path) -> None:
+    disks: list[SlowDisk] = []
+
+    def open_disk() -> SlowDisk:
+        disks.append(SlowDisk())
+        return disks[0]
+
     relieved: list[str] = []
-    incoming = spool.begin()
-    block = memoryview(noise(1 << 20))
-    for _ in range((QUEUE_BYTES >> 20) + 2):  # the loop does not turn in between, so nothing is reported back
-        incoming.write(block)
-    assert spool.congested
-    spool.when_relieved(lambda: relieved.append("now"))
-    receipt = await finish(incoming)
-    assert not spool.congested
-    assert relieved == ["now"]
-    await store(spool, b"x")
-    assert relieved == ["now"]
-    assert receipt.size == ((QUEUE_BYTES >> 20) + 2) << 20
+    async with running(tmp_path, open_disk) as spool:
+        incoming = spool.begin()
+        block = memoryview(noise(1 << 20))
+        for _ in range((QUEUE_BYTES >> 20) + 3):
+            incoming.write(block)
+        assert spool.congested
+        spool.when_relieved(lambda: relieved.append("now"))
+        stored = finish(incoming)
+        await asyncio.sleep(0.02)
+        assert spool.congested
+        assert not relieved
+        disks[0].catch_up()
+        receipt = await stored
+        assert not spool.congested
+        assert relieved == ["now"]
+        await store(spool, b"x")
+        assert relieved == ["now"]
+        assert receipt.size == ((QUEUE_BYTES >> 20) + 3) << 20
+
+
+async def test_relief_comes_even_if_nobody_ends_an_instance(tmp_path: Path) -> None:
+    """All senders are made to wait in the middle of something: nothing else would ask the disk how far it is."""
+    disks: list[SlowDisk] = []
+
+    def open_disk() -> SlowDisk:
+        disks.append(SlowDisk())
+        return disks[0]
+
+    async with running(tmp_path, open_disk) as spool:
+        relieved, incoming = asyncio.Event(), spool.begin()
+        while not spool.congested:
+            incoming.write(memoryview(bytes(1 << 20)))
+        spool.when_relieved(relieved.set)
+        disks[0].catch_up()
+        await asyncio.wait_for(relieved.wait(), 10)
+        assert not spool.congested
 
 
 # -- no room, no folder ------------------------------------------------------------------------------------------------

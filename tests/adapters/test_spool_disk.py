@@ -1,11 +1,11 @@
-"""The spool on disks that fill up and fail: real ones, and strace where a disk must fail at the right call."""
+"""The spool on disks that fill up and fail: real ones, and fakes where a disk must fail at the right request."""
 
 # ruff: noqa: ASYNC221, PT012  (tests may block their loop)
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
-import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,10 +15,17 @@ from pathlib import Path
 import pytest
 
 from appliance.adapters.spool import FileSpool
-from appliance.errors import SpoolFullError
+from appliance.errors import SlipwayError, SpoolFullError
 from appliance.formats.sealed import Sealer
 from tests.adapters.test_spool import KEY, noise, running
-from tests.fakes.spool import finish, read_back, store
+from tests.fakes.disks import (
+    FailingFolderSyncDisk,
+    FailingSyncDisk,
+    FailingWriteDisk,
+    ShortWriteDisk,
+    SlowDisk,
+)
+from tests.fakes.spool import ARRIVAL, arrival, finish, read_back, store, store_all
 
 ROOT = Path(__file__).parents[2]
 WRITER = (sys.executable, "-m", "tests.adapters.spool_writer")
@@ -115,7 +122,7 @@ async def test_a_disk_without_inodes_left_is_full_and_recovers(tmp_path: Path) -
             kept.append(await store(spool, b"y"))
             assert not spool.broken
         found = list(FileSpool(place / "spool", Sealer(KEY)).scan(set()))
-        assert found == [receipt for receipt in kept if receipt.segments[0].file_number > 1]
+        assert found == [receipt for receipt in kept if receipt.pieces[0].file_number > 1]
     finally:
         subprocess.run(["umount", str(place)], check=True)
 
@@ -132,57 +139,104 @@ def test_a_limit_on_file_sizes_breaks_the_spool_and_loses_nothing(tmp_path: Path
 
 # -- failing -----------------------------------------------------------------------------------------------------------
 
-
-def strace(folder: Path, inject: str, count: int = 6, size: int = 1000) -> tuple[list[str], str]:
-    """What the writer said, and the trace of its system calls."""
-    log = folder / "trace"
-    trace = "trace=fdatasync,fsync,pwrite64,pwritev,pwritev2,openat"
-    command = ["strace", "-f", "-qq", "-o", str(log), "-e", trace, "-e", f"inject={inject}", *WRITER]
-    run = subprocess.run(
-        [*command, str(folder / "spool"), str(count), str(size)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-        input="go on\ngo on\n",
-    )
-    return run.stdout.split(), log.read_text()
+BOTH = pytest.mark.parametrize("error", [errno.EIO, errno.ENOSPC])
 
 
-def syncs(trace: str) -> int:
-    return len(re.findall(r"\bfdatasync\(", trace))
+async def outcomes(spool: FileSpool, count: int, size: int = 1000) -> list[str]:
+    """What became of so many instances, one after the other."""
+    said = []
+    for number in range(count):
+        try:
+            await store(spool, noise(size, seed=number), arrival(f"1.2.{number}"))
+            said.append("stored")
+        except SlipwayError as problem:
+            said.append(problem.code)
+    return said
 
 
-@pytest.mark.parametrize("error", ["EIO", "ENOSPC"])
-def test_a_failed_sync_refuses_that_instance_and_all_later_ones_and_is_never_tried_again(
-    tmp_path: Path, error: str
+def found_in(folder: Path) -> set[str]:
+    return {receipt.arrival.sop_instance_uid for receipt in FileSpool(folder, Sealer(KEY)).scan(set())}
+
+
+@BOTH
+@pytest.mark.parametrize("number", [1, 2, 3, 7])
+async def test_a_failed_sync_refuses_that_instance_and_all_later_ones_and_is_never_tried_again(
+    tmp_path: Path, error: int, number: int
 ) -> None:
     """After a failed fsync the kernel may call lost pages clean: a second one would succeed and lie."""
-    said, trace = strace(tmp_path, f"fdatasync:error={error}:when=3")
-    assert said == ["stored"] * 2 + ["spool_broken"] * 6
-    assert syncs(trace) == 3
-    found = {receipt.arrival.sop_instance_uid for receipt in FileSpool(tmp_path / "spool", Sealer(KEY)).scan(set())}
-    assert found >= {"1.2.0", "1.2.1"}
+    disk: FailingSyncDisk | None = None
+
+    def open_disk() -> FailingSyncDisk:
+        nonlocal disk
+        disk = FailingSyncDisk(number, error)
+        return disk
+
+    async with running(tmp_path, disk=open_disk) as spool:
+        said = await outcomes(spool, 10)
+        assert spool.broken
+    good = max(0, number - 2)  # the first instance takes two syncs: of its file and of the folder that names it
+    assert said == ["stored"] * good + ["spool_broken"] * (10 - good)
+    assert disk is not None
+    assert disk.syncs == max(2, number)
+    assert found_in(tmp_path) >= {f"1.2.{n}" for n in range(good)}
 
 
-@pytest.mark.parametrize("error", ["EIO", "ENOSPC"])
-def test_a_failed_sync_at_the_end_of_a_file_is_no_better(tmp_path: Path, error: str) -> None:
-    """Rotation syncs the old file: 4 MiB here, of 1.5 MiB instances, so the fourth sync is the rotation's."""
-    said, trace = strace(tmp_path, f"fdatasync:error={error}:when=4", size=1_500_000)
-    assert said == ["stored"] * 3 + ["spool_broken"] * 5
-    assert syncs(trace) == 4
+async def test_a_folder_that_cannot_be_synced_breaks_the_spool(tmp_path: Path) -> None:
+    """Without the folder's sync a new file's name may be lost, and all that is in it."""
+    async with running(tmp_path, disk=lambda: FailingFolderSyncDisk(2), file_bytes=4 << 20) as spool:
+        said = await outcomes(spool, 8, 1_500_000)
+    good = said.count("stored")
+    assert good >= 1
+    assert said == ["stored"] * good + ["spool_broken"] * (8 - good)
+    assert found_in(tmp_path) >= {f"1.2.{n}" for n in range(good)}
 
 
-def test_a_failed_write_breaks_the_spool(tmp_path: Path) -> None:
-    said, trace = strace(tmp_path, "pwrite64,pwritev,pwritev2:error=EIO:when=3")
-    assert said == ["stored"] * 2 + ["spool_broken"] * 6
-    assert syncs(trace) == 2
+@pytest.mark.parametrize("number", range(1, 12))
+async def test_a_failed_write_breaks_the_spool(tmp_path: Path, number: int) -> None:
+    """Whichever of its instance's pieces it was: the disk is not to be trusted."""
+    async with running(tmp_path, disk=lambda: FailingWriteDisk(number)) as spool:
+        said = await outcomes(spool, 6, 300_000)
+        assert spool.broken
+    good = (number - 1) // 3  # three pieces each
+    assert said == ["stored"] * good + ["spool_broken"] * (6 - good)
 
 
-def test_a_folder_that_cannot_be_synced_breaks_the_spool(tmp_path: Path) -> None:
-    """Without the folder's sync the new file's name may be lost, and all that is in it."""
-    said, _ = strace(tmp_path, "fsync:error=EIO:when=2", count=8, size=1_500_000)  # counted in the writer's thread
-    assert said == ["stored"] * 6 + ["spool_broken"] * 4
+@pytest.mark.parametrize("number", range(1, 12))
+async def test_a_write_without_space_fails_its_own_instance_only(tmp_path: Path, number: int) -> None:
+    async with running(tmp_path, disk=lambda: FailingWriteDisk(number, errno.ENOSPC)) as spool:
+        said = await outcomes(spool, 6, 300_000)
+        assert not spool.broken
+    assert said.count("stored") == 5
+    assert said[(number - 1) // 3] == "spool_full"
+    assert found_in(tmp_path) == {f"1.2.{n}" for n in range(6) if said[n] == "stored"}
+
+
+async def test_what_the_disk_wrote_only_a_part_of_is_written_to_its_end(tmp_path: Path) -> None:
+    async with running(tmp_path, disk=ShortWriteDisk) as spool:
+        wanted = [noise(size, seed=size) for size in (3, 300_000, 2_500_000)]
+        receipts = await store_all(spool, wanted)
+        assert [read_back(spool, receipt) for receipt in receipts] == wanted
+    assert list(FileSpool(tmp_path, Sealer(KEY)).scan(set())) == receipts
+
+
+async def test_nobody_is_told_before_the_disk_has_answered(tmp_path: Path) -> None:
+    disk: SlowDisk | None = None
+
+    def open_disk() -> SlowDisk:
+        nonlocal disk
+        disk = SlowDisk()
+        return disk
+
+    async with running(tmp_path, disk=open_disk) as spool:
+        incoming = spool.begin()
+        incoming.write(memoryview(noise(300_000)))
+        stored = finish(incoming)
+        for _ in range(20):
+            await asyncio.sleep(0.005)
+        assert not stored.done()
+        assert disk is not None
+        disk.catch_up()
+        assert read_back(spool, await asyncio.wait_for(stored, 5)) == noise(300_000)
 
 
 # -- order -------------------------------------------------------------------------------------------------------------
@@ -196,8 +250,6 @@ async def test_done_is_called_in_the_loop_and_after_the_bytes_are_readable(tmp_p
 
         def done(receipt: object, error: object) -> None:
             seen.set_result((asyncio.get_running_loop() is loop, read_back(spool, receipt)))  # type: ignore[arg-type]
-
-        from tests.fakes.spool import ARRIVAL
 
         incoming.finish(ARRIVAL, done)
         assert not seen.done()

@@ -65,7 +65,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Written:
     folder = tmp_path_factory.mktemp("spool")
 
     async def write() -> Written:
-        async with running(folder) as spool:
+        async with running(folder, file_bytes=8 << 20) as spool:
             torn = spool.begin()
             receipts, contents = [], {}
             for n, size in enumerate(SIZES):
@@ -176,7 +176,7 @@ def test_an_instance_whose_first_file_is_gone_is_counted_and_others_are_found(tm
             return [await store(spool, noise(1_500_000, seed=n)) for n in range(3)]
 
     receipts = asyncio.run(write())
-    (tmp_path / f"{receipts[1].segments[0].file_number:016x}.spool").unlink()
+    (tmp_path / f"{receipts[1].pieces[0].file_number:016x}.spool").unlink()
     spool = FileSpool(tmp_path, Sealer(KEY))
     found = list(spool.scan(set()))
     assert receipts[1] not in found
@@ -222,4 +222,4 @@ async def test_a_file_that_is_written_over_gives_back_only_what_is_new(tmp_path:
     spool.stop()
     kept = set(spool.files())
     found = {receipt.stream_id for receipt in small(tmp_path).scan(set())}
-    assert found == {new.stream_id} | {r.stream_id for r in old if {s.file_number for s in r.segments} <= kept}
+    assert found == {new.stream_id} | {r.stream_id for r in old if {s.file_number for s in r.pieces} <= kept}

@@ -151,7 +151,7 @@ def test_sameness_carries_over(a, b, c):
         ("Rivers", "R."),
         ("^Ada", "A."),
         ("", ""),
-        ("^^^=山田^太郎", ""),
+        ("^^^=山田^太郎", "山○"),
         (" Rivers ^ Ada ", "A.R."),
         ("Yamada^Tarou=山田^太郎", "T.Y."),
     ],

@@ -17,8 +17,8 @@ QUEUES = st.lists(SIZES, max_size=8).map(lambda all_: [Waiting(n, sizes) for n, 
 def after(waiting: list[Waiting], parts: tuple[Part, ...]) -> list[Waiting]:
     """What still waits once the parts are journalled; instances that are packed whole are not asked for again."""
     packed = {part.instance: part.last + 1 for part in parts}
-    moved = [replace(item, next_segment=packed.get(item.instance, item.next_segment)) for item in waiting]
-    return [item for item in moved if item.next_segment < len(item.segment_bytes)]
+    moved = [replace(item, next_piece=packed.get(item.instance, item.next_piece)) for item in waiting]
+    return [item for item in moved if item.next_piece < len(item.piece_bytes)]
 
 
 def pack_all(waiting: list[Waiting]) -> list[tuple[Part, ...]]:
@@ -31,9 +31,9 @@ def pack_all(waiting: list[Waiting]) -> list[tuple[Part, ...]]:
 
 
 @given(QUEUES)
-def test_every_segment_is_in_exactly_one_object_exactly_once_and_in_order(waiting):
+def test_every_piece_is_in_exactly_one_object_exactly_once_and_in_order(waiting):
     sent = [(p.instance, n) for parts in pack_all(waiting) for p in parts for n in range(p.first, p.last + 1)]
-    assert sent == [(item.instance, n) for item in waiting for n in range(len(item.segment_bytes))]
+    assert sent == [(item.instance, n) for item in waiting for n in range(len(item.piece_bytes))]
 
 
 @given(QUEUES)
@@ -43,8 +43,8 @@ def test_no_object_is_ever_over_the_limit(waiting):
 
 
 @given(QUEUES)
-def test_parts_lie_one_after_the_other_and_are_as_long_as_their_segments(waiting):
-    sizes = {item.instance: item.segment_bytes for item in waiting}
+def test_parts_lie_one_after_the_other_and_are_as_long_as_their_pieces(waiting):
+    sizes = {item.instance: item.piece_bytes for item in waiting}
     for parts in pack_all(waiting):
         offset = 0
         for part in parts:
@@ -54,9 +54,9 @@ def test_parts_lie_one_after_the_other_and_are_as_long_as_their_segments(waiting
 
 
 @given(QUEUES)
-def test_an_object_ends_only_because_its_next_segment_has_no_room_or_nothing_waits(waiting):
+def test_an_object_ends_only_because_its_next_piece_has_no_room_or_nothing_waits(waiting):
     objects = pack_all(waiting)
-    sizes = {item.instance: item.segment_bytes for item in waiting}
+    sizes = {item.instance: item.piece_bytes for item in waiting}
     for parts, following in itertools.pairwise(objects):
         assert sum(p.length for p in parts) + sizes[following[0].instance][following[0].first] > LIMIT
 
@@ -82,26 +82,26 @@ def test_nothing_waiting_is_no_object():
 
 
 def test_an_instance_that_is_packed_to_its_end_is_passed_over():
-    assert pack([Waiting(1, (10, 20), next_segment=2), Waiting(2, (5,))], LIMIT) == (Part(2, 0, 0, 0, 5),)
+    assert pack([Waiting(1, (10, 20), next_piece=2), Waiting(2, (5,))], LIMIT) == (Part(2, 0, 0, 0, 5),)
 
 
-def test_a_segment_larger_than_the_rest_of_the_object_waits_and_nothing_overtakes_it():
+def test_a_piece_larger_than_the_rest_of_the_object_waits_and_nothing_overtakes_it():
     waiting = [Waiting(1, (60, 60)), Waiting(2, (10,))]
     assert pack(waiting, LIMIT) == (Part(1, 0, 0, 0, 60),)
     assert pack(after(waiting, pack(waiting, LIMIT)), LIMIT) == (Part(1, 1, 1, 0, 60), Part(2, 0, 0, 60, 10))
 
 
-def test_a_segment_that_fills_the_object_exactly_fits():
+def test_a_piece_that_fills_the_object_exactly_fits():
     assert pack([Waiting(1, (40, 60)), Waiting(2, (1,))], LIMIT) == (Part(1, 0, 1, 0, 100),)
 
 
-def test_a_segment_that_fits_into_no_object_is_not_cut():
+def test_a_piece_that_fits_into_no_object_is_not_cut():
     assert pack([Waiting(1, (LIMIT + 1,))], LIMIT) == ()
 
 
-def test_an_object_holds_eight_whole_segments_of_a_stream():
-    (part,) = pack([Waiting(1, (1 << 20,) * 20)])
-    assert (part.first, part.last, part.length) == (0, 7, OBJECT_BYTES)
+def test_an_object_holds_32_whole_pieces_of_a_stream():
+    (part,) = pack([Waiting(1, (1 << 18,) * 80)])
+    assert (part.first, part.last, part.length) == (0, 31, OBJECT_BYTES)
 
 
 @pytest.mark.parametrize(("failures", "seconds"), [(0, 0.5), (1, 1), (2, 2), (9, 256), (10, 300), (10_000, 300)])

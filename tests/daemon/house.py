@@ -16,13 +16,14 @@ from appliance.adapters.journal import SqliteJournal
 from appliance.adapters.spool import FileSpool
 from appliance.daemon.alerts import Alerts
 from appliance.daemon.bell import Bell
+from appliance.daemon.facing import SlipLook
 from appliance.daemon.linking import Linking
 from appliance.daemon.manifesting import Manifesting
 from appliance.daemon.minting import LinkTerms
 from appliance.daemon.operating import Operating
 from appliance.daemon.peers import Peers, UnknownPeers
 from appliance.daemon.placing import Placing, ProfileRules
-from appliance.daemon.printing import Printing, SlipLook
+from appliance.daemon.printing import Printing
 from appliance.daemon.quotas import Quota, Quotas
 from appliance.daemon.receiving import Receiving
 from appliance.daemon.relaying import Relaying
@@ -253,7 +254,7 @@ async def house(
     limits, alerts = Quotas(quotas, 0.9, filled), Alerts(transitions.trail, clock.now)
     receiving = Receiving(journal, spool, placing, peers, frozenset(profiles), bell, transfers, limits, alerts)
     manifesting = Manifesting(journal, sealer, "St Mary's", "en")
-    look = SlipLook("St Mary's", "", "https://unset.example.org", 80, dict.fromkeys(profiles, 1))
+    look = SlipLook("St Mary's", "", "https://unset.example.org", 80)
     profile = printer_profiles.find(model)
     printing = Printing(
         journal,

@@ -200,7 +200,7 @@ async def test_a_share_whose_bytes_the_disk_lost_does_not_stop_the_others(make_h
         (lost,) = await box.send(Image(patient="A"))
         await box.send(Image(patient="B"), Image(patient="C"))
         await box.until(lambda: not box.receiving.behind)
-        (box.folder / "spool" / f"{lost.segments[0].file_number:016x}.spool").unlink()
+        (box.folder / "spool" / f"{lost.pieces[0].file_number:016x}.spool").unlink()
         box.start("relaying")
         await box.until(lambda: sum(bool(share.manifest[0]) for share in box.vault.shares.values()) == 2)
 
@@ -248,7 +248,7 @@ async def test_images_that_the_disk_gives_back_after_all_are_no_problem_any_more
 async def _lose(box: House, receipts: list[Receipt]) -> tuple[Path, bytes]:
     """The file of the first; its path and what it held."""
     await box.until(lambda: not box.receiving.behind)
-    path = box.folder / "spool" / f"{receipts[0].segments[0].file_number:016x}.spool"
+    path = box.folder / "spool" / f"{receipts[0].pieces[0].file_number:016x}.spool"
     content = path.read_bytes()
     path.unlink()
     return path, content

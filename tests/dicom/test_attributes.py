@@ -188,6 +188,58 @@ def test_attributes_inside_sequences_do_not_count() -> None:
         assert (read.patient_name, read.patient_id, read.problem) == ("", "ID1", "")
 
 
+CODE = element(0x00080100, b"SH", b"uk") + element(0x00080102, b"SH", b"RFC5646 ") + element(0x00080104, b"LO", b"x ")
+COUNTRY = opened(0x00100102) + item() + element(0x00080100, b"SH", b"UA") + ITEM_END + SEQUENCE_END
+
+
+@pytest.mark.parametrize(
+    "sequence",
+    [
+        element(0x00100101, b"SQ", item(len(CODE)) + CODE),
+        element(0x00100101, b"SQ", item() + CODE + COUNTRY + ITEM_END),
+        opened(0x00100101) + item() + CODE + COUNTRY + ITEM_END + SEQUENCE_END,
+        opened(0x00100101) + item(len(CODE)) + CODE + item(len(NAME)) + NAME + SEQUENCE_END,
+    ],
+)
+def test_the_language_that_the_patient_likes_best_is_read(sequence: bytes) -> None:
+    read = read_whole(SOP + NAME + sequence + ROWS)
+    assert (read.patient_language, read.rows, read.problem) == ("uk", 512, "")
+
+
+def test_the_language_is_read_where_no_element_says_its_vr() -> None:
+    code = implicit(0x00080100, b"heb ") + implicit(0x00080102, b"ISO639_2")
+    items = item(len(code)) + code
+    read = read_whole(
+        implicit(0x00100010, b"Ada ") + implicit(0x00100101, items) + implicit(0x00280010, b"\0\2"), IMPLICIT
+    )
+    assert (read.patient_language, read.problem) == ("heb", "")
+
+
+@pytest.mark.parametrize(
+    "items",
+    [
+        b"",
+        b"\xff" * 7,
+        item(),
+        item(0) + item(0),
+        item() + ITEM_END,
+        item() + element(0x00080100, b"SH", b"\x1b@") + ITEM_END,
+        item() + element(0x00080100, b"SH", b"1234567 ") + ITEM_END,
+        item() + element(0x00080100, b"SH", b"uk" * 3000) + ITEM_END,
+        item() + struct.pack("<HH2sH", 8, 0x100, b"SH", 60000),
+    ],
+)
+def test_a_language_that_cannot_be_read_is_none_and_never_a_reason_to_hold_a_patient(items: bytes) -> None:
+    read = read_whole(SOP + NAME + element(0x00100101, b"SQ", items) + ROWS)
+    assert (read.patient_name, read.patient_language, read.rows, read.problem) == ("Ada^Example", "", 512, "")
+
+
+def test_a_long_list_of_languages_is_no_problem() -> None:
+    one = item(len(CODE)) + CODE
+    read = read_whole(SOP + element(0x00100101, b"SQ", one * 100) + ROWS)
+    assert (read.patient_language, read.problem) == ("uk", "")
+
+
 def test_unknown_values_of_undefined_length_are_implicit_inside() -> None:
     inner = item() + implicit(0x00100010, b"Nobody") + struct.pack("<HHI", 0x0040, 0xA730, 0xFFFFFFFF)
     inner += item() + ITEM_END + SEQUENCE_END + ITEM_END + SEQUENCE_END

@@ -48,7 +48,7 @@ async def store_all(spool: Spool, several: Iterable[bytes]) -> list[Receipt]:
 
 def read_back(spool: SpoolReader, receipt: Receipt) -> bytes:
     """The dataset, opened segment by segment as a reader of the share will do it."""
-    sealed = (spool.read(segment) for segment in receipt.segments)
+    sealed = (spool.read(piece) for piece in receipt.pieces)
     return b"".join(stream.open_segments(receipt.key, stream.instance_aad(receipt.stream_id), sealed))
 
 
@@ -66,8 +66,8 @@ class _Turned:
     def broken(self) -> bool:
         return self.inner.broken
 
-    def begin(self) -> Incoming:
-        return self.inner.begin()
+    def begin(self, expected_bytes: int = 0) -> Incoming:
+        return self.inner.begin(expected_bytes)
 
     def when_relieved(self, callback: Callable[[], None]) -> None:
         self.inner.when_relieved(callback)
@@ -78,10 +78,10 @@ class FullSpool(_Turned):
 
     full = True
 
-    def begin(self) -> Incoming:
+    def begin(self, expected_bytes: int = 0) -> Incoming:
         if self.full:
             raise SpoolFullError("the spool's disk is nearly full")
-        return super().begin()
+        return super().begin(expected_bytes)
 
     def make_room(self) -> None:
         self.full = False
@@ -94,7 +94,7 @@ class BrokenSpool(_Turned):
     def broken(self) -> bool:
         return True
 
-    def begin(self) -> Incoming:
+    def begin(self, expected_bytes: int = 0) -> Incoming:
         raise SpoolBrokenError("the spool's disk failed")
 
 

@@ -1,0 +1,164 @@
+"""The words in every language, and the catalogues that they come from."""
+
+from __future__ import annotations
+
+import io
+import re
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from babel.messages.extract import extract_from_file
+from babel.messages.pofile import read_po
+
+from appliance.formats import slip_words
+from appliance.formats.languages import LANGUAGES, first_known, known_language
+from appliance.formats.slip_text import StaffHalf
+from appliance.formats.slip_words import catalogue, day, moment, staff_words, words
+from tests.pictures import FACE
+
+LOCALE = Path(slip_words.__file__).parents[1] / "locale"
+TRANSLATED = [language for language in LANGUAGES if language != "en"]
+THEN = datetime(2027, 1, 28, 14, 5)  # noqa: DTZ001 - the site's own time
+
+
+def texts_in_the_code() -> set[str]:
+    found = extract_from_file("python", slip_words.__file__, keywords={"say": None})
+    return {str(message) for _, message, *_ in found}
+
+
+def catalogue_file(language: str) -> dict[str, str]:
+    path = LOCALE / language / "LC_MESSAGES" / "slipway.po"
+    return {str(message.id): str(message.string) for message in read_po(io.BytesIO(path.read_bytes())) if message.id}
+
+
+def plain(text: str) -> str:
+    return re.sub("[\u2066-\u2069\u200e\u200f]", "", text).replace("\u00a0", " ").replace("\u202f", " ")
+
+
+@pytest.mark.parametrize("language", TRANSLATED)
+def test_every_catalogue_has_every_text_and_no_other(language):
+    found = catalogue_file(language)
+    assert set(found) == texts_in_the_code()
+    assert all(found.values())
+
+
+def test_the_template_for_a_new_language_has_every_text():
+    template = read_po(io.BytesIO((LOCALE / "slipway.pot").read_bytes()))
+    assert {str(message.id) for message in template if message.id} == texts_in_the_code()
+
+
+@pytest.mark.parametrize("language", TRANSLATED)
+def test_a_translation_keeps_the_places_to_fill_in(language):
+    for english, translated in catalogue_file(language).items():
+        assert re.findall(r"{\w*}", english) == re.findall(r"{\w*}", translated)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_texts_are_short_enough_for_a_slip(language):
+    assert all(len(catalogue(language)(text)) <= 75 for text in texts_in_the_code())
+
+
+def test_there_is_a_catalogue_for_each_language_and_no_other():
+    assert {path.name for path in LOCALE.iterdir() if path.is_dir()} == set(TRANSLATED)
+
+
+@pytest.mark.parametrize(
+    ("factor", "step"), [("birth-date", "date of birth"), ("pin", "PIN"), ("none", "See your images")]
+)
+def test_the_last_step_asks_for_the_factor_that_the_share_has(factor, step):
+    assert step in words(replace(FACE, factor=factor)).steps[2][1]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_there_are_three_steps(language):
+    assert len({text for _, text in words(replace(FACE, language=language)).steps}) == 3
+
+
+def test_staff_can_compare_initials_and_year_of_birth():
+    assert ("Patient, born", "A.R. · 1970") in words(FACE).facts
+
+
+@pytest.mark.parametrize(("initials", "year", "shown"), [("A.R.", "", "A.R."), ("", "1970", "1970"), ("", "", "–")])
+def test_a_missing_name_or_year_leaves_no_stray_mark(initials, year, shown):
+    assert words(replace(FACE, initials=initials, birth_year=year)).facts[1][1] == shown
+
+
+def test_only_a_copy_says_that_it_is_one():
+    assert words(FACE).copy == ""
+    assert words(replace(FACE, copy=3)).copy == "COPY 3"
+    assert words(replace(FACE, copy=2, language="de")).copy == "KOPIE 2"
+
+
+def test_without_a_telephone_number_nobody_is_told_to_call():
+    assert len(words(replace(FACE, phone="")).closing) == len(words(FACE).closing) - 1
+
+
+def test_a_test_slip_says_that_it_is_one_instead_of_a_date():
+    assert "test" in words(replace(FACE, valid_until=None)).facts[0][1]
+
+
+@pytest.mark.parametrize(
+    ("tag", "shown"),
+    [
+        ("en", "Thursday, 28 January 2027, 14:05"),
+        ("en-US", "Thursday, January 28, 2027, 2:05 PM"),
+        ("de", "Donnerstag, 28. Januar 2027, 14:05"),
+        ("uk", "четвер, 28 січня 2027 р., 14:05"),
+        ("ar", "الخميس، 28 يناير 2027، 14:05"),
+        ("fa", "پنجشنبه ۲۸ ژانویهٔ ۲۰۲۷، ۱۴:۰۵"),
+        ("bn", "বৃহস্পতিবার, ২৮ জানুয়ারী, ২০২৭ ১৪:০৫"),
+        ("ja", "2027年1月28日木曜日 14:05"),
+        ("zh-TW", "2027年1月28日 星期四 14:05"),
+        ("xx", "Thursday, 28 January 2027, 14:05"),
+    ],
+)
+def test_the_date_is_written_as_the_language_does(tag, shown):
+    assert plain(moment(THEN, tag)) == shown
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_no_date_can_be_taken_for_the_night_or_loses_its_year(language):
+    western = "".join(str(int(char)) if char.isdigit() else char for char in moment(THEN, language))
+    assert "2027" in western
+    assert "28" in western
+    assert "14:05" in western or "2:05\u00a0PM" in western
+
+
+def test_what_staff_compare_keeps_western_digits():
+    facts = words(replace(FACE, language="fa")).facts
+    assert "1970" in facts[1][1]
+    assert facts[2][1] == "S-00042"
+
+
+@pytest.mark.parametrize(
+    ("tag", "language"),
+    [
+        ("en", "en"), ("EN-gb", "en"), ("zh", "zh_Hans"), ("zh-CN", "zh_Hans"), ("zh_TW", "zh_Hant"),
+        ("zh-Hant-HK", "zh_Hant"), ("zh-Hans-HK", "zh_Hans"), ("yue", "zh_Hant"), ("chi", "zh_Hans"), ("ger", "de"),
+        ("fra", "fr"), ("tl", "tl"), ("fil-PH", "tl"), ("iw", "he"), ("pt-PT", "pt"), ("per", "fa"),
+        ("nl", None), ("", None), ("-", None), ("e", None), ("12", None),
+    ],
+)  # fmt: skip
+def test_a_tag_means_the_nearest_language_that_there_is(tag, language):
+    assert known_language(tag) == language
+
+
+def test_the_first_language_that_there_are_words_for_counts():
+    assert first_known("nl", "", "uk", "de") == "uk"
+    assert first_known("", "de-AT", "en") == "de-AT"
+    assert first_known("nl") == "en"
+
+
+def test_the_staff_half_names_only_what_is_known():
+    labels = [label for label, _ in staff_words(FACE, StaffHalf("en")).facts]
+    assert labels == ["Slip", "Patient, born"]
+    full = dict(staff_words(FACE, StaffHalf("en", "28 Jan 2027 · CT", "402771")).facts)
+    assert full["PIN: tell only the patient"] == "402771"
+    assert plain(full["Study"]) == "28 Jan 2027 · CT"
+
+
+def test_a_day_is_short():
+    assert day(THEN, "en") == "28 Jan 2027"
+    assert day(THEN, "fa") == "۲۸ ژانویه ۲۰۲۷"

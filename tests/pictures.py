@@ -1,0 +1,105 @@
+"""Writes the slips' pictures for the documents: every language on 80 mm paper, some on 58 mm, large print, staff half.
+
+    .venv/bin/python -m tests.pictures
+
+Look at each of them afterwards: no test sees that a word is cut wrongly or a letter badly joined.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+from PIL import Image, ImageDraw
+
+from appliance.core.initials import initials
+from appliance.formats import slip_bitmap
+from appliance.formats.languages import LANGUAGES
+from appliance.formats.link import Link
+from appliance.formats.slip_text import SlipFace, StaffHalf
+
+FOLDER = Path(__file__).parents[1] / "docs" / "pictures"
+WIDE, NARROW = 576, 384
+URL = Link("https://vault.example.org", bytes(range(16)), bytes(range(100, 132))).url
+FACE = SlipFace(
+    site="St Mary's Radiology",
+    url=URL,
+    number="S-00042",
+    initials="A.R.",
+    birth_year="1970",
+    valid_until=datetime(2027, 1, 28, 14, 5),  # noqa: DTZ001 - the site's own time
+    phone="+44 1632 960961",
+)
+# Invented sites and people; DICOM names, so that the initials are those that a slip would have.
+PEOPLE = {
+    "en": ("St Mary's Radiology", "Rivers^Ada"),
+    "es": ("Radiología Santa Ana", "Ríos^Ágata"),
+    "fr": ("Imagerie médicale Saint-Éloi", "Rivière^Élodie"),
+    "de": ("Röntgenpraxis Grüner Weg", "Flüß^Änne"),
+    "pt": ("Radiologia São João", "Conceição^Ângela"),
+    "it": ("Radiologia Città Alta", "Fiumi^Ada"),
+    "pl": ("Pracownia rentgenowska Łódź", "Żółć^Łucja"),
+    "ru": ("Отделение лучевой диагностики", "Рекина^Ада"),
+    "uk": ("Відділення променевої діагностики", "Їжакевич^Ґалина"),
+    "ar": ("مستشفى الملك فيصل – قسم الأشعة", "النهري^عبد الله"),
+    "he": ("מכון הדימות הדרים", "נהרי^עדה"),
+    "fa": ("مرکز تصویربرداری پارس", "رودکی^پروین"),
+    "hi": ("जीवन ज्योति एक्स-रे केंद्र", "क्षीरसागर^प्रिया"),
+    "bn": ("শান্তি ইমেজিং সেন্টার", "চট্টোপাধ্যায়^স্নেহা"),
+    "ur": ("شفا ہسپتال، شعبۂ ریڈیالوجی", "چوہدری^ژالہ"),
+    "zh_Hans": ("仁爱医院放射科", "Wang^Xiaodong=王^小东"),
+    "zh_Hant": ("仁愛醫院影像醫學部", "=王^曉東"),
+    "ja": ("みどり総合病院 放射線科", "=山田^花子=ヤマダ^ハナコ"),
+    "ko": ("한빛병원 영상의학과", "=洪^吉童=홍^길동"),
+    "vi": ("Khoa Chẩn đoán hình ảnh Bình Dương", "Nguyễn^Ước"),
+    "tl": ("Radyolohiya ng San Roque", "Ilog^Ñina"),
+}
+
+
+def face(language: str) -> SlipFace:
+    site, name = PEOPLE[language]
+    return replace(FACE, site=site, initials=initials(name), language=language)
+
+
+def pictures() -> dict[str, tuple[SlipFace, int]]:
+    """Name of the file, and what is drawn how many dots wide."""
+    staff = StaffHalf("en", "12 Jan 2027 · CT", "402771")
+    full = replace(FACE, factor="pin", copy=2, staff=staff, logo=sample_logo())
+    return {
+        "slip-80": (FACE, WIDE),
+        "slip-58": (FACE, NARROW),
+        **{f"slip-80-{language}": (face(language), WIDE) for language in LANGUAGES},
+        **{f"slip-58-{language}": (face(language), NARROW) for language in ("ar", "bn", "de", "ja", "vi", "zh_Hant")},
+        **{f"slip-80-large-{one}": (replace(face(one), large_print=True), WIDE) for one in ("en", "fa", "ru", "ja")},
+        "slip-58-large-de": (replace(face("de"), large_print=True), NARROW),
+        "slip-80-staff": (full, WIDE),
+        "slip-58-staff": (full, NARROW),
+        "slip-80-staff-ar": (replace(full, language="ur", staff=replace(staff, language="ar")), WIDE),
+        "slip-80-none-ko": (replace(face("ko"), factor="none", copy=3), WIDE),
+    }
+
+
+def sample_logo() -> bytes:
+    """An invented site's: a disc with a wave, and a soft edge as drawing programs make it."""
+    large = Image.new("L", (1600, 400), 255)
+    pen = ImageDraw.Draw(large)
+    pen.ellipse((20, 20, 380, 380), fill=0)
+    pen.line([(80, 220), (150, 220), (190, 110), (230, 290), (260, 220), (320, 220)], fill=255, width=26)
+    pen.rectangle((440, 120, 1560, 180), fill=0)
+    pen.rectangle((440, 230, 1200, 270), fill=90)
+    out = io.BytesIO()
+    large.resize((800, 200), Image.Resampling.LANCZOS).save(out, "PNG")
+    return out.getvalue()
+
+
+def main() -> None:
+    for name, (said, dots) in pictures().items():
+        picture, unprintable = slip_bitmap.drawn(said, dots)
+        (FOLDER / f"{name}.png").write_bytes(slip_bitmap.png(picture))
+        print(f"{name}.png {picture.width} x {picture.height}", *unprintable)
+
+
+if __name__ == "__main__":
+    main()
