@@ -8,9 +8,9 @@ from pathlib import Path
 
 from appliance.adapters import system
 from appliance.adapters.spool import FileSpool
-from appliance.formats import stream
 from appliance.formats.sealed import Sealer
 from appliance.formats.spool_frame import Receipt
+from tests.fakes.spool import read_back
 from tests.system.harness import Box
 
 
@@ -46,9 +46,5 @@ class Inbox:
 
 
 def _instance(spool: FileSpool, receipt: Receipt) -> Instance:
-    digest = hashlib.sha256()
-    sealed = (spool.read(location) for location in receipt.segments)
-    for piece in stream.open_segments(receipt.key, stream.instance_aad(receipt.stream_id), sealed):
-        digest.update(piece)
-    arrival = receipt.arrival
+    arrival, digest = receipt.arrival, hashlib.sha256(read_back(spool, receipt))
     return Instance(arrival.sop_class_uid, arrival.sop_instance_uid, arrival.transfer_syntax, digest.hexdigest())

@@ -14,8 +14,6 @@ from pathlib import Path
 
 from tests.samples import Sample, meta
 from tests.samples_made import (
-    BIG,
-    DEFLATED,
     ENCAPSULATED_UNCOMPRESSED,
     GE_PRIVATE,
     HEVC,
@@ -28,11 +26,12 @@ from tests.samples_made import (
     PRIVATE_SYNTAX,
     VIDEO_ENDOSCOPIC,
 )
+from tests.synthetic import BIG, DEFLATED, IMPLICIT
+from tests.synthetic import LITTLE as EXPLICIT
 
 PIXELMED = "/usr/share/java/pixelmed.jar"
 CALLED = "SHARE"
 TIMEOUT_S = 60
-IMPLICIT, EXPLICIT = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1"
 UNCOMPRESSED = {IMPLICIT, EXPLICIT, BIG}
 
 HTJ2K_AND_JPEG_XL = {HTJ2K, HTJ2K_LOSSLESS, HTJ2K_RPCL, JPEG_XL, JPEG_XL_LOSSLESS}

@@ -184,7 +184,7 @@ def fresh_box(tmp_path: Path) -> Iterator[Box]:
 def journalled(box: Box, count: int) -> bool:
     """All of it has found its share, so nothing is on its way within the box."""
     shares = asyncio.run(control.call(box.spool, "shares-list", {}))
-    return sum(share["images"] for share in shares) == count
+    return bool(sum(share["images"] for share in shares) == count)
 
 
 async def one_each(port: int, first: int, count: int) -> None:
@@ -219,7 +219,8 @@ def test_an_association_for_each_image_leaves_nothing_behind(fresh_box: Box, cou
 @pytest.mark.timeout(600)
 def test_a_dcmtk_process_for_each_image_leaves_nothing_behind(fresh_box: Box) -> None:
     file = sample("generated/ct_jpeg_ls").path
-    command = ["storescu", "-q", "-R", "-xt", "-aet", "EACH", "-aec", "SHARE", "127.0.0.1", str(fresh_box.port), file]
+    to: list[str | Path] = ["-aec", "SHARE", "127.0.0.1", str(fresh_box.port)]
+    command = ["storescu", "-q", "-R", "-xt", "-aet", "EACH", *to, file]
     for _ in range(100):
         run(command)
     before = Footprint.of(fresh_box)

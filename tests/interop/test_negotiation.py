@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 import struct
+from typing import Any
 
 import pytest
 from pydicom._uid_dict import UID_dictionary
@@ -15,7 +16,7 @@ from pynetdicom.pdu_primitives import (
     SOPClassExtendedNegotiation,
     UserIdentityNegotiation,
 )
-from pynetdicom.sop_class import _STORAGE_CLASSES  # type: ignore[attr-defined]
+from pynetdicom.sop_class import _STORAGE_CLASSES
 
 from tests.interop.inbox import Inbox, Instance
 from tests.interop.requestor import (
@@ -118,7 +119,7 @@ def test_pynetdicom_with_all_that_it_can_negotiate(box: Box, inbox: Inbox) -> No
     ae = AE(ae_title="EVERYTHING")
     ae.add_requested_context(CT, image.transfer_syntax)
     role = build_role(CT, scu_role=True, scp_role=True)
-    asked = [window, extended, common, identity, role]
+    asked: list[Any] = [window, extended, common, identity, role]
     association = ae.associate("127.0.0.1", box.port, ae_title="SHARE", ext_neg=asked)
     assert association.is_established
     agreed = association.acceptor.asynchronous_operations

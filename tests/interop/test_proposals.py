@@ -13,9 +13,10 @@ from pynetdicom import AE, ALL_TRANSFER_SYNTAXES
 from appliance.dicom.negotiation import negotiate
 from appliance.dicom.pdu import AssociateRequest, ProposedContext, Rejection, Result, decode_associate_rq
 from tests.interop.orthanc import Orthanc
-from tests.interop.senders import EXPLICIT, IMPLICIT, SENDERS, UNCOMPRESSED, Sender
+from tests.interop.senders import SENDERS, UNCOMPRESSED, Sender
 from tests.samples import Sample, sample
-from tests.samples_made import BIG
+from tests.synthetic import BIG, IMPLICIT
+from tests.synthetic import LITTLE as EXPLICIT
 from tests.system.harness import run
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
