@@ -123,7 +123,7 @@ class Flood:
         for one in list(self._staying):
             one.close()
         self._dismiss(0)
-        return dict(self.counts)
+        return {"rejected": 0, "not rejected": 0, **self.counts}
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
