@@ -178,7 +178,7 @@ def entity(limits: Limits) -> str:
         ("Time-out for the A-ASSOCIATE-RQ", f"{limits.request_s:g} s from the connection; then it is closed"),
         ("Time-out of an association on which nothing comes", f"{limits.idle_s:g} s; then A-ABORT"),
         ("Time-out for the close of a connection (ARTIM)", f"{limits.close_s:g} s after the box's last PDU"),
-        ("Reception buffer", f"{BUFFER_BYTES} bytes an association"),
+        ("Reception buffer", f"{BUFFER_BYTES} bytes, one for all associations"),
     ]
     return f"""### 4.2 AE specification: the acceptor
 The box initiates no association.

@@ -1,6 +1,6 @@
 """One DICOM association, seen by the acceptor: an asyncio socket around the upper layer's machine.
 
-One reused reception buffer a connection; fragments are copied once, into the spool's segment. A C-STORE is answered
+One reception buffer for all connections; fragments are copied once, into the spool's piece. A C-STORE is answered
 only when the spool says that it is durable. Who may associate, and what becomes of an instance, is the daemon's
 (`ports.Reception`).
 """
@@ -35,6 +35,7 @@ from appliance.ports import Incoming, Peer, Reception, Spool
 
 MAXIMUM_LENGTH = 1 << 20  # bytes of a P-DATA-TF that we take; it costs no memory, as fragments are not collected
 BUFFER_BYTES = 256 * 1024  # of reception: two of DCMTK's largest PDUs
+RECEPTION = memoryview(bytearray(BUFFER_BYTES))  # asyncio fills it and hands it over in one step: it is never shared
 RESPONSE_BIT = 0x8000  # PS3.7 annex E.1: of a command field
 MOST_REPORTS = 2  # on storage commitment that wait for the answer to the one before
 
@@ -73,7 +74,6 @@ class Association(asyncio.BufferedProtocol):
         self._guests = guests
         self._layer = UpperLayer(MAXIMUM_LENGTH)
         self._assembler = Assembler()
-        self._buffer = memoryview(b"")  # made when there is something to read: the silent ones cost nothing
         self._contexts: dict[int, AcceptedContext] = {}
         self._storing: tuple[int, Command] | None = None  # the C-STORE whose dataset is arriving
         self._incoming: Incoming | Action | None = None  # None while a dataset is read and dropped
@@ -105,15 +105,17 @@ class Association(asyncio.BufferedProtocol):
         return self._address
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        if not self._buffer:
-            self._buffer = memoryview(bytearray(BUFFER_BYTES))
-        return self._buffer
+        return RECEPTION
 
     def buffer_updated(self, nbytes: int) -> None:
+        self._received(RECEPTION[:nbytes])
+
+    def _received(self, arrived: memoryview) -> None:
+        """Whatever is to be kept of it is copied before this returns."""
         self._acknowledge_at_once()
         self._heard = self._loop.time()
         try:
-            for event in self._layer.receive(self._buffer[:nbytes]):
+            for event in self._layer.receive(arrived):
                 self._handle(event)
         except ProtocolError as error:
             self._reception.complained(self._address, error)
@@ -230,7 +232,10 @@ class Association(asyncio.BufferedProtocol):
             self._answer(message.context_id, command, field, Status.UNRECOGNIZED_OPERATION)
 
     def _begin_store(self, context_id: int, command: Command) -> None:
-        self._storing, self._failure, self._incoming = (context_id, command), None, None
+        assert self._peer is not None  # noqa: S101 - commands come only after an association was accepted
+        self._storing, self._failure, self._incoming = (context_id, command), self._reception.refuse(self._peer), None
+        if self._failure is not None:
+            return
         try:
             self._incoming = self._spool.begin(self._expected_bytes)
         except SlipwayError as error:
@@ -252,7 +257,7 @@ class Association(asyncio.BufferedProtocol):
             if receipt is not None:
                 self._expected_bytes = receipt.size
                 self._answer(context_id, command, CommandField.C_STORE_RSP, Status.SUCCESS)
-                self._reception.stored(receipt)
+                self._reception.stored(receipt, self._peer)
             else:
                 self._refuse_store(context_id, command, error)
 
@@ -282,7 +287,7 @@ class Association(asyncio.BufferedProtocol):
     ) -> None:
         comment = ""
         if isinstance(error, SlipwayError):
-            self._reception.complained(self._address, error)
+            self._reception.complained(self._address, error, self._peer)
             comment = "box is full, try again later" if isinstance(error, SpoolFullError) else error.code
         self._answer(context_id, command, CommandField.C_STORE_RSP, status, comment)
 

@@ -17,7 +17,7 @@ from typing import Literal
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
-from appliance.adapters.association import Association, Guests, Limits
+from appliance.adapters.association import RECEPTION, Association, Guests, Limits
 from appliance.errors import CertificateWrongError, ProtocolError, SettingsError
 from appliance.ports import Reception, Spool
 
@@ -125,7 +125,7 @@ class TlsAssociation(Association):
         super().__init__(spool, reception, clock, limits, guests)
         self._context = context
         self._shaking: asyncio.Task[None] | None = None
-        self._early = 0  # bytes that came with the handshake's end, before its transport was at hand
+        self._early = bytearray()  # came with the handshake's end, before its transport was at hand
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -140,11 +140,7 @@ class TlsAssociation(Association):
         if self._shaking is None:
             super().buffer_updated(nbytes)
         else:
-            self._early += nbytes
-
-    def get_buffer(self, sizehint: int) -> memoryview:
-        buffer = super().get_buffer(sizehint)
-        return buffer[self._early :] if self._early else buffer
+            self._early += RECEPTION[:nbytes]
 
     async def _shake_hands(self) -> None:
         if self._raw.is_closing():
@@ -169,9 +165,9 @@ class TlsAssociation(Association):
         shown = secured.get_extra_info("ssl_object").getpeercert(binary_form=True)
         self._certificate = hashlib.sha256(shown).hexdigest() if shown else ""
         self._shaking = None
-        early, self._early = self._early, 0
+        early, self._early = self._early, bytearray()
         if early:
-            self.buffer_updated(early)
+            self._received(memoryview(early))
 
     def _complain(self, error: OSError) -> None:
         if isinstance(error, ssl.SSLError):  # who only hangs up or says nothing is no news
