@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 import random
 import statistics
 import struct
@@ -195,6 +196,7 @@ async def one_each(port: int, first: int, count: int) -> None:
 
 
 WARM = 300
+POOL = (os.cpu_count() or 1) + 4  # threads that asyncio may start when it first needs them
 
 
 @pytest.mark.parametrize("count", [2000, pytest.param(20_000, marks=[pytest.mark.long, pytest.mark.timeout(600)])])
@@ -210,7 +212,7 @@ def test_an_association_for_each_image_leaves_nothing_behind(fresh_box: Box, cou
     after = Footprint.of(fresh_box)
     grown = after.resident_bytes - before.resident_bytes
     print(f"\n{count / took:.0f} associations/s, {grown / MEGABYTE:+.1f} MiB")
-    assert after.threads <= before.threads
+    assert after.threads <= before.threads + POOL
     assert grown < 8 * MEGABYTE
     assert len(Inbox.of(fresh_box)("ONE EACH")) == WARM + count
 
@@ -228,5 +230,5 @@ def test_a_dcmtk_process_for_each_image_leaves_nothing_behind(fresh_box: Box) ->
         run(command)
     eventually(lambda: Footprint.of(fresh_box).files <= before.files, 20, "as many open files as before")
     after = Footprint.of(fresh_box)
-    assert after.threads <= before.threads
+    assert after.threads <= before.threads + POOL
     assert after.resident_bytes - before.resident_bytes < 8 * MEGABYTE
