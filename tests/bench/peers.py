@@ -55,6 +55,11 @@ def storescp_fast(folder: Path, port: int) -> list[str]:
     return ["storescp", "-od", str(folder), "+B", "-pdu", "131072", str(port)]
 
 
+def forked(command: Callable[[Path, int], list[str]]) -> Callable[[Path, int], list[str]]:
+    """storescp takes one association at a time, unless it starts a process for each."""
+    return lambda folder, port: [*command(folder, port)[:-1], "--fork", str(port)]
+
+
 def orthanc(folder: Path, port: int) -> list[str]:
     """Orthanc's defaults, with its HTTP server off and its folders moved."""
     settings = {
@@ -108,6 +113,13 @@ STORESCP_FAST = Peer("storescp +B 128K", "ANY-SCP", "storescp", storescp_fast)
 ORTHANC = Peer("Orthanc", "ORTHANC", "Orthanc", orthanc)
 PYNETDICOM = Peer("pynetdicom storescp", "STORESCP", sys.executable, pynetdicom)
 PEERS = (SLIPWAY, STORESCP, STORESCP_FAST, ORTHANC, PYNETDICOM)
+PEERS_OF_SEVERAL = (
+    SLIPWAY,
+    Peer("storescp --fork", "ANY-SCP", "storescp", forked(storescp)),
+    Peer("storescp --fork +B 128K", "ANY-SCP", "storescp", forked(storescp_fast)),
+    ORTHANC,
+    PYNETDICOM,
+)  # for more than one association at a time
 
 
 def installed(peer: Peer) -> bool:

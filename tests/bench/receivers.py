@@ -19,12 +19,13 @@ from pathlib import Path
 
 from tests.bench import disk, report
 from tests.bench.loads import NAMES, load
-from tests.bench.peers import FOLDERS, NODELAY, PEERS, NotStartedError, Peer, Running, installed
+from tests.bench.peers import FOLDERS, NODELAY, PEERS, PEERS_OF_SEVERAL, NotStartedError, Peer, Running, installed
 from tests.bench.report import Run
 
 QUICK = {"ct": 100, "mg": 2, "small": 300}
 UNCHANGED = {"ct": 120, "small": 120}  # instances; 40 ms are lost on each, so more would teach nothing
 UNCHANGED_ROUNDS_MAX = 3
+ASSOCIATIONS = 4  # at once, in the block of several
 SEND_S = 180  # for one load; the slowest takes 20 s
 SETTLE_S = 0.3  # after the disk has been told to finish
 
@@ -36,12 +37,12 @@ _SENT = re.compile(r"with status SUCCESS\s*: (\d+)")
 Sending = Callable[[Running], tuple[float, int, str]]  # seconds, acknowledged instances, problem
 
 
-def low_overhead(name: str, first: int | None) -> Sending:
+def low_overhead(name: str, first: int | None, associations: int = 1) -> Sending:
     """Our own sender, in its own process."""
 
     def send(running: Running) -> tuple[float, int, str]:
         command = [sys.executable, "-m", "tests.bench.sender", name, str(running.port), "--called", running.peer.called]
-        command += ["--first", str(first)] if first else []
+        command += ["--associations", str(associations), *(["--first", str(first)] if first else [])]
         # The library that makes the loads' noise would keep threads spinning, on the cores that the receiver needs.
         environment = os.environ | {"OPENBLAS_NUM_THREADS": "1"}
         done = subprocess.run(command, stdout=subprocess.PIPE, timeout=SEND_S, check=False, env=environment)
@@ -83,7 +84,7 @@ class Bench:
     def measure(self, block: str, name: str, count: int, number: int, send: Sending, *, nodelay: bool) -> None:
         """One round of one load: each receiver once, and each in another place than in the round before."""
         size = load(name).first(count).dataset_bytes
-        for peer in self._rotated(number):
+        for peer in self._rotated(number, PEERS_OF_SEVERAL if block == report.SEVERAL else PEERS):
             if time.monotonic() > self._until:
                 self._say("the time is up; the rest is left out")
                 return
@@ -96,9 +97,9 @@ class Bench:
             self.runs.append(run)
             self._say(f"{block} {name} round {number + 1}: {run.receiver} {run.seconds:.2f} s {run.problem}")
 
-    def _rotated(self, number: int) -> Iterator[Peer]:
-        for place in range(len(PEERS)):
-            peer = PEERS[(place + number) % len(PEERS)]
+    def _rotated(self, number: int, peers: Sequence[Peer]) -> Iterator[Peer]:
+        for place in range(len(peers)):
+            peer = peers[(place + number) % len(peers)]
             if not installed(peer):
                 self.left_out.setdefault(peer.name, f"{peer.program} is not installed")
             if peer.name not in self.left_out:
@@ -130,6 +131,8 @@ def run_all(asked: argparse.Namespace, names: Sequence[str], bench: Bench) -> No
             first = QUICK[name] if asked.quick else None
             count = len(load(name).first(first).instances)
             bench.measure(report.FREE, name, count, number, low_overhead(name, first), nodelay=True)
+            several = low_overhead(name, first, ASSOCIATIONS)
+            bench.measure(report.SEVERAL, name, count, number, several, nodelay=True)
     for number in range(min(asked.rounds, UNCHANGED_ROUNDS_MAX)):
         for name in names:
             if name in UNCHANGED:
