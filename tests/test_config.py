@@ -158,3 +158,14 @@ def test_certificates_are_required_where_an_authority_is_named(tmp_path: Path) -
     assert [listener.asks for listener in dicom.tls] == ["none", "required", "optional"]
     assert dicom.tls[0].addresses == (("0.0.0.0", 2762),)
     assert dicom.peer[0].certificate_sha256 == "ab" * 32
+
+
+def test_a_language_without_words_is_an_error_that_names_those_there_are(tmp_path: Path) -> None:
+    for text in ('[site]\nlanguage = "nl"', '[[profile]]\nae_title = "SHARE"\nlanguage = "nl"'):
+        with pytest.raises(SettingsError, match=r"nl.*write one of ar, bn,.*zh-Hans"):
+            load(tmp_path, text)
+
+
+def test_a_language_may_name_its_country(tmp_path: Path) -> None:
+    settings = load(tmp_path, '[site]\nlanguage = "pt-BR"\n[[profile]]\nae_title = "SHARE"\nlanguage = "zh-TW"')
+    assert (settings.site.language, settings.profile[0].language) == ("pt-BR", "zh-TW")

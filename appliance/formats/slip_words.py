@@ -18,7 +18,7 @@ from babel import Locale, UnknownLocaleError
 from babel.dates import format_date, format_time, get_datetime_format
 from babel.messages.pofile import read_po
 
-from appliance.formats.languages import ENGLISH, LANGUAGES, known_language
+from appliance.formats.languages import ENGLISH, LANGUAGES, RIGHT_TO_LEFT, known_language
 from appliance.formats.slip_text import SlipFace, StaffHalf, clean
 
 _TWELVE_HOURS = frozenset(("en_US", "en_CA", "fil"))  # elsewhere 14:05 is understood by all, and cannot be the night
@@ -62,7 +62,7 @@ def words(face: SlipFace) -> Words:
     questions = say("Questions? {phone}").format(phone=f"{LEFT_TO_RIGHT}{phone}{END}") if phone else ""
     return Words(
         language=language,
-        site=_value(face.site),
+        site=_value(face.site, language),
         copy=say("COPY {number}").format(number=digits(str(face.copy))) if face.copy > 1 else "",
         heading=say("Your images"),
         steps=tuple((digits(str(number)), step) for number, step in enumerate(steps, 1)),
@@ -70,8 +70,8 @@ def words(face: SlipFace) -> Words:
             (say("Valid until"), moment(face.valid_until, face.language))
             if face.valid_until
             else ("", say("This is a test. The code opens nothing.")),
-            (say("Patient, born"), _handover(face)),
-            (say("Slip"), _value(face.number)),
+            (say("Patient, born"), _handover(face, language)),
+            (say("Slip"), _value(face.number, language)),
         ),
         closing=(say("Keep this slip."), say("Your doctor can use it too."), *([questions] if questions else [])),
     )
@@ -81,10 +81,10 @@ def staff_words(face: SlipFace, staff: StaffHalf) -> StaffWords:
     language = known_language(staff.language) or ENGLISH
     say = catalogue(language)
     facts = (
-        (say("Slip"), _value(face.number)),
-        (say("Patient, born"), _handover(face)),
-        (say("Study"), _value(staff.study)),
-        (say("PIN: tell only the patient"), _value(staff.pin)),
+        (say("Slip"), _value(face.number, language)),
+        (say("Patient, born"), _handover(face, language)),
+        (say("Study"), _value(staff.study, language)),
+        (say("PIN: tell only the patient"), _value(staff.pin, language)),
     )
     return StaffWords(
         language=language,
@@ -94,14 +94,18 @@ def staff_words(face: SlipFace, staff: StaffHalf) -> StaffWords:
     )
 
 
-def _handover(face: SlipFace) -> str:
+def _handover(face: SlipFace, language: str) -> str:
     """What staff compare before they hand the slip over: enough to tell two patients apart, too little to name one."""
-    return " · ".join(part for part in (_value(face.initials), _value(face.birth_year)) if part) or "–"
+    return (
+        " · ".join(part for part in (_value(face.initials, language), _value(face.birth_year, language)) if part) or "–"
+    )
 
 
-def _value(text: str) -> str:
+def _value(text: str, language: str) -> str:
+    """As it runs by itself, whatever the direction of the words around it."""
     cleaned = clean(text)
-    return f"{BY_ITSELF}{cleaned}{END}" if cleaned and not cleaned.isascii() else cleaned
+    plain = cleaned.isascii() and language not in RIGHT_TO_LEFT
+    return cleaned if plain or not cleaned else f"{BY_ITSELF}{cleaned}{END}"
 
 
 def moment(at: datetime, tag: str) -> str:
