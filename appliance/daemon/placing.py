@@ -164,7 +164,7 @@ class Placing:
         self, tx: Transaction, arrived: Arrived, share: int, study: int | None, *, duplicate: bool
     ) -> None:
         receipt = arrived.receipt
-        files = [segment.file_number for segment in receipt.segments]
+        files = [piece.file_number for piece in receipt.pieces]
         tx.do(
             "add_instance",
             share=share,
@@ -175,7 +175,7 @@ class Placing:
             duplicate=int(duplicate),
             sealed=None if duplicate else seal_instance(arrived, self._sealer),
             size=receipt.size,
-            segments=json.dumps([[s.file_number, s.offset, s.length] for s in receipt.segments]),
+            segments=json.dumps([[p.file_number, p.offset, p.length] for p in receipt.pieces]),
             first_file=min(files),
             last_file=max(files),
             relayed=int(duplicate),
