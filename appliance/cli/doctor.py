@@ -20,6 +20,7 @@ from appliance.cli.output import DEFAULT_CONFIG, Config, Json, mark, print_json
 from appliance.config import Settings
 from appliance.core.health import LOW_SPACE_BYTES
 from appliance.errors import SlipwayError
+from appliance.formats.languages import LANGUAGES
 
 CLOCK_TOLERANCE_S = 60.0
 EXPIRES_SOON = timedelta(days=30)  # hospitals' authorities take weeks
@@ -30,7 +31,7 @@ class SoonError(SlipwayError):
 
 
 def doctor(config: Config = DEFAULT_CONFIG, *, json: Json = False) -> None:
-    """Check settings, service, vault, clock, printer and disk. Exit status 1 when one of them is wrong."""
+    """Check settings, service, vault, clock, printer, slip and disk. Exit status 1 when one of them is wrong."""
     findings: list[dict[str, str]] = []
     settings = _check(findings, "settings", lambda: settings_file.load(config))
     if isinstance(settings, Settings):
@@ -96,6 +97,15 @@ def _printer(settings: Settings) -> str:
     return f"{settings.printer.device} is ready"
 
 
+def _slip(settings: Settings) -> str:
+    from appliance.daemon.compose import slip_look
+    from appliance.formats import slip_fonts
+
+    look = slip_look(settings)
+    slip_fonts.check()
+    return f"fonts for {len(LANGUAGES)} languages{', and the logo' if look.logo else ''}"
+
+
 def _disk(settings: Settings) -> str:
     from appliance.adapters import system
 
@@ -130,6 +140,7 @@ _CHECKS: dict[str, Callable[[Settings], str]] = {
     "service": _service,
     "vault": _vault,
     "printer": _printer,
+    "slip": _slip,
     "disk": _disk,
 }
 _TLS_CHECK: dict[str, Callable[[Settings], str]] = {"tls": _tls}

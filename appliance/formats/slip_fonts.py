@@ -109,6 +109,13 @@ def blob(family: Family) -> uharfbuzz.Blob:
     return uharfbuzz.Blob.from_file_path(str(_installed(family, family.regular)))
 
 
+def check() -> None:
+    """FontMissingError unless all is there that a slip in any of our languages may want."""
+    for family in {*FALLBACKS, *PRIMARY.values()}:
+        for bold in (False, True):
+            font(family, 20, bold=bold)
+
+
 @lru_cache(maxsize=128)
 def font(family: Family, size: int, *, bold: bool = False) -> ImageFont.FreeTypeFont:
     """FontMissingError when it, or the library that orders right-to-left text, is not installed."""

@@ -137,7 +137,7 @@ def test_facts_come_as_text_and_as_json(site: Site, words: tuple[str, ...]) -> N
 def test_doctor_looks_at_everything_and_says_what_it_found(site: Site) -> None:
     done = site.run("doctor", "--json")
     findings = json.loads(done.stdout)
-    assert [finding["name"] for finding in findings] == ["settings", "service", "vault", "printer", "disk"]
+    assert [finding["name"] for finding in findings] == ["settings", "service", "vault", "printer", "slip", "disk"]
     wrong = [finding for finding in findings if finding["level"] == "problem"]
     assert done.returncode == (1 if wrong else 0)
     assert [finding["name"] for finding in wrong if finding["name"] != "disk"] == []

@@ -56,6 +56,14 @@ def test_every_font_is_in_a_package_of_the_box():
 
 
 def test_every_font_that_a_slip_may_want_is_there():
-    for family in {*slip_fonts.FALLBACKS, *slip_fonts.PRIMARY.values()}:
-        assert slip_fonts.font(family, 20).getname()[0]
-        assert slip_fonts.font(family, 20, bold=True).getname()[0]
+    slip_fonts.check()
+
+
+def test_the_check_finds_one_font_that_is_missing(fonts_in):
+    for family in {*slip_fonts.FALLBACKS, *slip_fonts.PRIMARY.values()} - {slip_fonts.KOREAN, slip_fonts.HEBREW}:
+        for name in (family.regular, family.bold):
+            (fonts_in / name).parent.mkdir(parents=True, exist_ok=True)
+            (fonts_in / name).unlink(missing_ok=True)
+            (fonts_in / name).symlink_to(Path("/usr/share/fonts") / name)
+    with pytest.raises(slip_fonts.FontMissingError, match="Hebrew"):
+        slip_fonts.check()
