@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import threading
 from collections.abc import Iterator
 from dataclasses import asdict
 
 import pytest
+from PIL import Image
 
 from appliance.adapters.printers import usb
 from appliance.adapters.printers.usb_bus import Wanted
 from appliance.errors import PrinterUnreachableError
+from tests import escpos_reader
 from tests.adapters.vusb.bench import Bench
-from tests.ports.test_printer_port import CONFIRMING, SHORT_S, job, timing
+from tests.ports.test_printer_port import ANSWER_S, CONFIRMING, SHORT_S, URL, job, timing
 
 JOB = job()
 PRINT = JOB.number, JOB.data.hex(), JOB.process_id.decode()
@@ -26,16 +29,47 @@ def started() -> Iterator[Bench]:
 
 @pytest.fixture
 def bench(started: Bench) -> Iterator[Bench]:
-    started.host.use("usb", CONFIRMING, asdict(timing(confirm_s=SHORT_S)))
+    started.host.use("usb", CONFIRMING, asdict(timing(confirm_s=SHORT_S, answer_s=ANSWER_S)))
     yield started
     started.device.unplug_all()
 
 
-def test_a_printer_that_the_kernels_driver_holds_is_taken_from_it(bench):
+@pytest.fixture
+def bench_in_one(bench: Bench) -> Bench:
+    """The adapter in the host process itself, whose open files and threads can be counted."""
+    bench.host.use("usb", CONFIRMING, asdict(timing(confirm_s=SHORT_S, answer_s=ANSWER_S)), False)
+    return bench
+
+
+def test_a_printer_that_the_kernels_driver_holds_is_taken_from_it_and_given_back(bench):
     bench.device.plug("SN1", "ConfirmingPrinter", [], True)
+    assert bench.host.print(*PRINT) == "printed"
     assert bench.device.kernel_driver("SN1")
+
+
+def test_a_printer_that_the_kernels_driver_let_alone_is_let_alone_too(bench):
+    bench.device.plug("SN1", "ConfirmingPrinter", [], False)
     assert bench.host.print(*PRINT) == "printed"
     assert not bench.device.kernel_driver("SN1")
+
+
+def test_a_printer_that_another_program_holds_refuses_until_it_lets_go(bench):
+    bench.device.plug("SN1", "ConfirmingPrinter", [], False)
+    bench.device.hold("SN1", True)
+    assert bench.host.print(*PRINT) == "refused"
+    assert "CUPS" in bench.host.status()["detail"]
+    bench.device.hold("SN1", False)
+    assert bench.host.print(*PRINT) == "printed"
+    assert len(bench.device.jobs("SN1")) == 1
+
+
+def test_what_comes_out_of_the_printer_is_the_slips_picture_and_its_code_opens_the_link(bench):
+    bench.device.plug("SN1", "ConfirmingPrinter", [], True)
+    assert bench.host.print(*PRINT) == "printed"
+    (paper,) = escpos_reader.slips(bytes.fromhex(bench.device.jobs("SN1")[0]))
+    picture = Image.open(io.BytesIO(JOB.picture))
+    assert paper.crop((0, 0, *picture.size)).tobytes() == picture.tobytes()
+    assert escpos_reader.decode_qr(paper) == URL
 
 
 def test_a_printer_is_never_reset(bench):
@@ -48,11 +82,14 @@ def test_a_printer_is_never_reset(bench):
 def test_a_transfer_that_ends_short_is_noticed(bench):
     bench.device.plug("SN1", "GulpingPrinter", [], True)
     assert bench.host.print(*PRINT) == "unknown"
-    assert len(bytes.fromhex(bench.device.received("SN1"))) == 4 * 3 + 1000  # questions, one gulp
+    questions, gulp = 4 * 3, 1000
+    assert bytes.fromhex(bench.device.received("SN1"))[questions:].startswith(JOB.data[:gulp])
+    assert len(bytes.fromhex(bench.device.received("SN1"))) < questions + gulp + 100  # and then only what clears it
 
 
-def test_unplugged_in_mid_slip_is_unknown_and_plugged_in_again_prints(bench):
-    bench.device.plug("SN1", "PrinterThatDiesAt", [20_000], True)
+@pytest.mark.parametrize("byte", [1, 63, 4096, 20_000, 40_001, len(JOB.data) - 1, len(JOB.data)])
+def test_unplugged_in_mid_slip_is_unknown_and_plugged_in_again_prints(bench, byte):
+    bench.device.plug("SN1", "PrinterThatDiesAt", [byte], True)
     assert bench.host.print(*PRINT) == "unknown"
     bench.device.unplug("SN1")
     assert bench.host.print(*PRINT) == "refused"
@@ -102,26 +139,35 @@ def test_the_list_shows_each_printer_as_the_settings_want_it(bench):
     assert bench.host.list() == ["usb:04b8:0e15:SN1 EPSON TM-T20II"]
 
 
-def test_slip_after_slip_no_file_and_no_thread_is_left_open(bench):
-    bench.device.plug("SN1", "ConfirmingPrinter", [], True)
-    bench.host.print(*PRINT)
-    before = bench.host.held()
+def test_slip_after_slip_no_file_and_no_thread_is_left_open(bench_in_one):
+    bench_in_one.device.plug("SN1", "ConfirmingPrinter", [], True)
+    bench_in_one.host.print(*PRINT)
+    before = bench_in_one.host.held()
     for _ in range(10):
-        assert bench.host.print(*PRINT) == "printed"
-        bench.host.status()
-    assert bench.host.held() == before
+        assert bench_in_one.host.print(*PRINT) == "printed"
+        bench_in_one.host.status()
+    assert bench_in_one.host.held() == before
 
 
-def test_a_printer_that_fails_again_and_again_leaves_nothing_open_either(bench):
-    bench.host.print(*PRINT)
-    before = bench.host.held()
+def test_a_printer_that_fails_again_and_again_leaves_nothing_open_either(bench_in_one):
+    bench_in_one.host.print(*PRINT)
+    before = bench_in_one.host.held()
     for round_ in range(5):
-        bench.device.plug("SN1", "PrinterThatDiesAt", [1000 * round_ + 1], True)
-        assert bench.host.print(*PRINT) == "unknown"
-        bench.device.unplug("SN1")
-        assert bench.host.print(*PRINT) == "refused"
-        assert not bench.host.status()["reachable"]
-    assert bench.host.held() == before
+        bench_in_one.device.plug("SN1", "PrinterThatDiesAt", [1000 * round_ + 1], True)
+        assert bench_in_one.host.print(*PRINT) == "unknown"
+        bench_in_one.device.unplug("SN1")
+        assert bench_in_one.host.print(*PRINT) == "refused"
+        assert not bench_in_one.host.status()["reachable"]
+    assert bench_in_one.host.held() == before
+
+
+def test_a_worker_that_is_killed_in_mid_slip_is_unknown_and_the_printer_is_free_for_the_next(bench):
+    bench.device.plug("SN1", "JammedPrinter", [20_000], True)
+    bench.host.kill_in_s(0.3)
+    assert bench.host.print(*PRINT) == "unknown"
+    bench.device.unplug("SN1")
+    bench.device.plug("SN1", "ConfirmingPrinter", [], True)
+    assert bench.host.print(*PRINT) == "printed"
 
 
 async def test_a_libusb_that_hangs_does_not_hang_the_box(monkeypatch):

@@ -8,6 +8,7 @@ from urllib.parse import SplitResult, parse_qs, urlsplit
 
 from appliance.adapters.printers.absent import AbsentPrinter
 from appliance.adapters.printers.conversation import ConversingPrinter, Timing
+from appliance.adapters.printers.distant import Child, DistantPrinter, Patience, Service
 from appliance.adapters.printers.file import FilePrinter
 from appliance.adapters.printers.serial import DEFAULT_BAUD, SerialTransport
 from appliance.adapters.printers.tcp import TcpTransport
@@ -18,6 +19,7 @@ from appliance.errors import SettingsError
 from appliance.formats.printer_profiles import Profile
 from appliance.ports import Printer
 
+DEVICE_SOCKET, NETWORK_SOCKET = "device.socket", "network.socket"  # of slipway-print and slipway-print-tcp
 RAW_PORT = 9100  # the de facto port of network printers
 USB_NAME = re.compile(r"usb:([0-9a-f]{4}):([0-9a-f]{4})(?::(.+))?", re.IGNORECASE)
 FORMS = "usb, usb:VID:PID[:SERIAL], tcp://HOST:PORT, serial:///dev/ttyUSB0, file:///DIR, none"
@@ -28,15 +30,40 @@ def open_printer(device: str, profile: Profile, timing: Timing | None = None) ->
 
     Raises SettingsError for words that name no printer.
     """
+    return _harmless(device) or ConversingPrinter(open_transport(device), profile, timing)
+
+
+def open_apart(
+    device: str,
+    profile: Profile,
+    sockets: Path | None = None,
+    timing: Timing | None = None,
+    patience: Patience | None = None,
+) -> DistantPrinter | FilePrinter | AbsentPrinter:
+    """The same, but driven by a process of its own: the services' whose sockets are in `sockets`, or a child.
+
+    Raises SettingsError like `open_printer`.
+    """
+    harmless = _harmless(device)
+    if harmless:
+        return harmless
+    open_transport(device)  # wrong words are told at the start, not at the first slip
+    name = NETWORK_SOCKET if urlsplit(device).scheme == "tcp" else DEVICE_SOCKET
+    worker = Service(sockets / name) if sockets else Child()
+    return DistantPrinter(worker, device, profile, timing, patience)
+
+
+def _harmless(device: str) -> FilePrinter | AbsentPrinter | None:
+    """No device that could hang."""
     if device == "none":
         return AbsentPrinter()
     url = urlsplit(device)
-    if url.scheme == "file":
-        return FilePrinter(_path(device, url))
-    return ConversingPrinter(_transport(device, url), profile, timing)
+    return FilePrinter(_path(device, url)) if url.scheme == "file" else None
 
 
-def _transport(device: str, url: SplitResult) -> Transport:
+def open_transport(device: str) -> Transport:
+    """The line to a device. Raises SettingsError for words that name none."""
+    url = urlsplit(device)
     match url.scheme:
         case "tcp":
             return _tcp(device, url)

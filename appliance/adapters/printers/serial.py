@@ -11,6 +11,7 @@ import contextlib
 import fcntl
 import os
 import termios
+from collections.abc import Callable
 from pathlib import Path
 
 from appliance.errors import PrinterUnreachableError, SettingsError
@@ -28,11 +29,24 @@ SPEEDS = {
 DEFAULT_BAUD = 38400  # as Epson's printers leave the factory
 
 
+NO_HANDSHAKE = "Without it a printer loses parts of slips: use another port or adapter, or USB."
+
+
+def modem_signals(line: int) -> int:
+    """TIOCM_* bits, as the printer and the cable have set them; a line without such wires holds nobody back."""
+    signals = array.array("i", [0])
+    try:
+        fcntl.ioctl(line, termios.TIOCMGET, signals)
+    except OSError:
+        return termios.TIOCM_CTS
+    return signals[0]
+
+
 class SerialTransport:
-    def __init__(self, path: Path, baud: int = DEFAULT_BAUD) -> None:
+    def __init__(self, path: Path, baud: int = DEFAULT_BAUD, signals: Callable[[int], int] = modem_signals) -> None:
         if baud not in SPEEDS:
             raise SettingsError(f"a printer's line cannot run at {baud} baud", hint=f"Use one of {sorted(SPEEDS)}.")
-        self._path, self._baud = path, baud
+        self._path, self._baud, self._signals = path, baud, signals
         self._line: int | None = None
 
     async def open(self, within_s: float) -> None:
@@ -50,6 +64,8 @@ class SerialTransport:
         control = termios.CS8 | termios.CREAD | termios.CLOCAL | termios.CRTSCTS
         special = termios.tcgetattr(line)[6]
         termios.tcsetattr(line, termios.TCSANOW, [0, 0, control, 0, speed, speed, special])
+        if not termios.tcgetattr(line)[2] & termios.CRTSCTS:  # tcsetattr is content with doing a part of it
+            raise PrinterUnreachableError(f"the line {self._path} has no RTS/CTS", hint=NO_HANDSHAKE)
         termios.tcflush(line, termios.TCIOFLUSH)
 
     async def write(self, data: bytes, within_s: float) -> None:
@@ -60,7 +76,9 @@ class SerialTransport:
                 while _unsent(line):  # noqa: ASYNC110  # a tty cannot say when it has sent everything, only what is left
                     await asyncio.sleep(DRAIN_POLL_S)
         except TimeoutError as error:
-            raise self._unreachable("stopped taking bytes") from error
+            held = self._signals(line) & termios.TIOCM_CTS == 0
+            what = "is held back by the printer (CTS is off)" if held else "stopped taking bytes"
+            raise self._unreachable(what) from error
         except OSError as error:
             raise self._unreachable("broke off", error) from error
 

@@ -90,6 +90,7 @@ class _Taken:
         self._bus: usb_bus.Bus | None = None
         self._device: Any = None
         self._way: Way
+        self._from_kernel = False
 
     def take(self, wanted: Wanted) -> None:
         self._bus = usb_bus.Bus()
@@ -105,6 +106,7 @@ class _Taken:
         with contextlib.suppress(NotImplementedError):  # systems without kernel drivers to detach
             if self._device.is_kernel_driver_active(self._way.interface):
                 self._device.detach_kernel_driver(self._way.interface)
+                self._from_kernel = True
 
     def _configure(self) -> None:
         """Only where nobody has yet: choosing the same configuration again resets the device's endpoints."""
@@ -145,6 +147,9 @@ class _Taken:
         if device is not None:
             with contextlib.suppress(usb.core.USBError):
                 usb.util.release_interface(device, self._way.interface)
+            if self._from_kernel:
+                with contextlib.suppress(usb.core.USBError):  # it may have been unplugged
+                    device.attach_kernel_driver(self._way.interface)
             usb.util.dispose_resources(device)
         del device  # the bus goes last
         if self._bus is not None:

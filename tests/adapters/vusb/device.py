@@ -49,6 +49,10 @@ class Bus:
         printer.gone = True
         self.testbed.remove_device(_path(number))
 
+    def hold(self, serial: str, held: bool) -> None:
+        """By another program, such as CUPS."""
+        self._plugged[serial][1].held = held
+
     def jobs(self, serial: str) -> list[str]:
         return [job.data.hex() for job in self._plugged[serial][1].machine.jobs]
 

@@ -20,11 +20,13 @@ GET_CAPABILITIES, CLAIM, RELEASE, SUBMIT = 0x8004551A, 0x8004550F, 0x80045510, 0
 DISCARD, REAP, REAP_NO_DELAY = 0x550B, 0x4008550C, 0x4008550D
 SET_CONFIGURATION, SET_INTERFACE, GET_DRIVER, CLEAR_HALT = 0x80045505, 0x80085504, 0x41045508, 0x80045515
 RESET, DISCONNECT_CLAIM, DRIVER_IOCTL = 0x5514, 0x8108551B, 0xC0105512
+CONNECT = 0x5517  # a command within DRIVER_IOCTL, as is DISCONNECT
 CAPABILITIES = 0x01 | 0x04 | 0x10  # zero packets, no packet size limit, reap after disconnect
 CONTROL, BULK = 2, 3
 SETUP_BYTES = 8
 # Where things are in struct usbdevfs_urb, bytes
 STATUS_AT, BUFFER_AT, LENGTH_AT, ACTUAL_AT = 4, 16, 24, 28
+COMMAND_AT = 4  # in struct usbdevfs_ioctl
 
 
 @dataclass
@@ -44,6 +46,7 @@ class PluggedPrinter(UMockdev.IoctlBase):
         self.machine = machine
         self.serial = serial
         self.kernel_driver = busy  # usblp has it
+        self.held = False  # another program has it
         self.gone = False
         self.resets = 0
         self._waiting: list[Urb] = []
@@ -85,9 +88,11 @@ class PluggedPrinter(UMockdev.IoctlBase):
             if not self.kernel_driver:
                 return -1, errno.ENODATA
             memory.update(4, b"usblp\0")
-        elif request in (DRIVER_IOCTL, DISCONNECT_CLAIM):
+        elif request == DRIVER_IOCTL:
+            self.kernel_driver = struct.unpack_from("<i", bytes(memory.retrieve()), COMMAND_AT)[0] == CONNECT
+        elif request == DISCONNECT_CLAIM:
             self.kernel_driver = False
-        elif request == CLAIM and self.kernel_driver:
+        elif request == CLAIM and (self.kernel_driver or self.held):
             return -1, errno.EBUSY
         elif request == RESET:
             self.resets += 1
