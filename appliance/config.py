@@ -62,14 +62,6 @@ def _fingerprint(value: str) -> str:
     return digits
 
 
-def _syslog(value: str) -> str:
-    if value and not value.startswith("tls://"):
-        raise ValueError("write tls://HOST:PORT, such as tls://audit.example.org:6514")
-    if value:
-        _host_port(value.removeprefix("tls://"))
-    return value
-
-
 def _language(value: str) -> str:
     if value and not known_language(value):
         raise ValueError(
@@ -79,6 +71,16 @@ def _language(value: str) -> str:
 
 
 Language = Annotated[str, AfterValidator(_language)]
+
+
+def _syslog(value: str) -> str:
+    if value and not value.startswith("tls://"):
+        raise ValueError("write tls://HOST:PORT, such as tls://audit.example.org:6514")
+    if value:
+        _host_port(value.removeprefix("tls://"))
+    return value
+
+
 AeTitle = Annotated[str, AfterValidator(_ae_title)]
 
 
@@ -170,6 +172,7 @@ class PrinterSettings(_Section):
     device: str = "usb"
     paper_mm: Literal[58, 80] = 80
     model: str = "TM-T20II"
+    job_ttl_minutes: Annotated[float, Field(gt=0, le=1440)] = 30  # a slip that waited longer comes out only when asked
 
 
 class VaultSettings(_Section):

@@ -42,7 +42,8 @@ class PrinterStatus:
 
 
 class PrintOutcome(StrEnum):
-    PRINTED = "printed"  # confirmed in the best way that this printer has
+    PRINTED = "printed"  # the printer's answers prove that it came out
+    TAKEN = "taken"  # nothing went wrong that could be told, but this printer proves nothing: a person looks
     UNKNOWN = "unknown"  # at least one byte left and nobody knows what came out
     REFUSED = "refused"  # not one byte left; trying again is safe
 
@@ -53,12 +54,14 @@ class PrintJob:
     data: bytes  # ESC/POS
     picture: bytes  # PNG of what it looks like
     process_id: bytes  # 4 printable bytes, asked back by GS ( H where the printer has it
+    after_doubt: bool = False  # the printer may still hold a part of an earlier slip: that must not come out first
 
 
 class Printer(Protocol):
     """One receipt printer. Both calls end within a finite time, whatever the device does."""
 
-    async def status(self) -> PrinterStatus: ...
+    async def status(self) -> PrinterStatus:
+        """While a slip is under way: at once, what the printer has told meanwhile."""
 
     async def print(self, job: PrintJob) -> PrintOutcome: ...
 
@@ -143,10 +146,16 @@ class Transaction(Protocol):
 
     def one(self, name: str, **values: Value) -> Row: ...
 
+    def if_undone(self, undo: Callable[[], object]) -> None:
+        """For what `work` changes elsewhere: called, last told first, when the transaction comes to nothing."""
+
 
 class Journal(Protocol):
     async def run(self, work: Callable[[Transaction], T]) -> T:
-        """`work` in one transaction, which is on the disk when this returns. It must not wait for anything."""
+        """`work` in one transaction, which is on the disk when this returns. It must not wait for anything.
+
+        A full disk is waited out: `work` is then undone and run again.
+        """
 
 
 @dataclass(frozen=True)

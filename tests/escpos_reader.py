@@ -6,7 +6,7 @@ reach the printer as a command.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import zxingcpp
@@ -53,13 +53,41 @@ class PaperStatusRequest:
 
 
 @dataclass(frozen=True)
+class AutomaticStatus:
+    """GS a n: which changes the printer tells of by itself; 0: none."""
+
+    mask: int
+
+
+@dataclass(frozen=True)
+class Clear:
+    """DLE DC4 function 8"""
+
+
+@dataclass(frozen=True)
+class Nothing:
+    """NUL between commands"""
+
+
+@dataclass(frozen=True)
 class ProcessIdRequest:
     """GS ( H function 48"""
 
     process_id: bytes
 
 
-Command = Initialise | Raster | Feed | Cut | StatusRequest | PaperStatusRequest | ProcessIdRequest
+Command = (
+    Initialise
+    | Raster
+    | Feed
+    | Cut
+    | StatusRequest
+    | PaperStatusRequest
+    | AutomaticStatus
+    | Clear
+    | Nothing
+    | ProcessIdRequest
+)
 
 
 class Interpreter:
@@ -86,6 +114,9 @@ LENGTHS = {
     b"\x1bJ": 3,
     b"\x10\x04": 3,
     b"\x1dr": 3,
+    b"\x1da": 3,
+    b"\x10\x14\x08": 10,
+    b"\x00": 1,
     b"\x1dV\x00": 3,
     b"\x1dV\x01": 3,
     b"\x1dV0": 3,
@@ -112,22 +143,15 @@ def _length(held: bytes) -> int:
 
 
 def _command(one: bytes) -> Command:
-    match one[:2]:
-        case b"\x1b@":
-            return Initialise()
-        case b"\x1bd":
-            return Feed(one[2] * LINE_DOTS)
-        case b"\x1bJ":
-            return Feed(one[2])
-        case b"\x10\x04":
-            return StatusRequest(one[2])
-        case b"\x1dr":
-            return PaperStatusRequest(one[2])
-        case b"\x1dV":
-            return Cut()
-        case b"\x1d(":
-            return _process_id(one)
-    return _raster(one)
+    if one.startswith(RASTER):
+        return _raster(one)
+    return READERS[one[:2]](one)
+
+
+def _clear(one: bytes) -> Clear:
+    if one[3:] != b"\x01\x03\x14\x01\x06\x02\x08":
+        raise UnknownCommandError(f"not function 8 of DLE DC4: {one.hex(' ')}")
+    return Clear()
 
 
 def _process_id(one: bytes) -> ProcessIdRequest:
@@ -141,6 +165,20 @@ def _raster(one: bytes) -> Raster:
         raise UnknownCommandError("GS v 0 in a stretched mode would make the code's modules oblong")
     size = int.from_bytes(one[4:6], "little") * 8, int.from_bytes(one[6:8], "little")
     return Raster(Image.frombytes("1", size, one[RASTER_HEADER_BYTES:], "raw", "1;I"))
+
+
+READERS: dict[bytes, Callable[[bytes], Command]] = {
+    b"\x1b@": lambda one: Initialise(),
+    b"\x1bd": lambda one: Feed(one[2] * LINE_DOTS),
+    b"\x1bJ": lambda one: Feed(one[2]),
+    b"\x10\x04": lambda one: StatusRequest(one[2]),
+    b"\x10\x14": _clear,
+    b"\x00": lambda one: Nothing(),
+    b"\x1da": lambda one: AutomaticStatus(one[2]),
+    b"\x1dr": lambda one: PaperStatusRequest(one[2]),
+    b"\x1dV": lambda one: Cut(),
+    b"\x1d(": _process_id,
+}
 
 
 class Paper:

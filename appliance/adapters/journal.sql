@@ -230,6 +230,22 @@ SELECT * FROM slip WHERE share = :share ORDER BY id;
 -- name: slips_printing
 SELECT * FROM slip WHERE state = 'printing';
 
+-- name: slips_in_state
+SELECT * FROM slip WHERE state = :state ORDER BY id;
+
+-- name: slips_to_keep_back
+SELECT id FROM slip WHERE state = 'queued' AND queued_at < :before
+  AND EXISTS (SELECT 1 FROM effect WHERE effect.slip = slip.id AND effect.kind = 'print-slip');
+
+-- name: slips_unanswered
+SELECT id FROM slip WHERE state = 'unconfirmed' AND printed_at < :before;
+
+-- name: slip_queued
+UPDATE slip SET queued_at = :now WHERE id = :id;
+
+-- name: newest_slip_at_printer
+SELECT state FROM slip WHERE state IN ('unconfirmed', 'printed', 'unknown') ORDER BY id DESC LIMIT 1;
+
 -- name: count_slips_waiting
 SELECT count(*) AS n FROM slip WHERE state IN ('queued', 'printing');
 
@@ -266,6 +282,9 @@ SELECT * FROM effect WHERE share = :share;
 -- name: retry_effects_now
 UPDATE effect SET not_before = 0;
 
+-- name: do_not_print
+DELETE FROM effect WHERE kind = 'print-slip' AND slip = :slip;
+
 -- name: put_off_slip
 UPDATE effect SET not_before = :not_before WHERE kind = 'print-slip' AND slip = :slip;
 
@@ -274,7 +293,8 @@ SELECT share.* FROM share
 WHERE state = 'open' AND visit_ends_at <= :now AND dirty = 0
   AND NOT EXISTS (SELECT 1 FROM instance WHERE instance.share = share.id AND relayed = 0)
   AND NOT EXISTS (SELECT 1 FROM study WHERE study.share = share.id AND study.state = 'arriving')
-  AND NOT EXISTS (SELECT 1 FROM slip WHERE slip.share = share.id AND slip.state IN ('queued', 'printing'))
+  AND NOT EXISTS (SELECT 1 FROM slip WHERE slip.share = share.id
+                  AND slip.state IN ('queued', 'overdue', 'printing', 'unconfirmed'))
   AND NOT EXISTS (SELECT 1 FROM effect WHERE effect.share = share.id);
 
 -- name: count_held

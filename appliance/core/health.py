@@ -21,6 +21,8 @@ class Facts:
     vault_error: str  # "" when the last exchange went well
     printer_detail: str  # "" when ready or when there is none
     slips_waiting: int
+    slips_unconfirmed: tuple[str, ...]  # numbers of those that staff are asked about
+    slips_overdue: tuple[str, ...]  # numbers of those that are kept back
     objects_waiting: int
     shares_held: int
     peers_parked: int
@@ -34,6 +36,7 @@ class Sentence:
     do: str = ""
 
 
+SLIPS_NAMED = 3  # of many; `slipway slips list` has the others
 LOW_SPACE_BYTES = 5 << 30
 
 
@@ -65,6 +68,18 @@ def sentences(facts: Facts) -> list[Sentence]:
             "Free disk space, or see why the relay does not catch up.",
         ),
         (
+            bool(facts.slips_unconfirmed),
+            notice,
+            f"Did {_slips(facts.slips_unconfirmed)} come out well? The printer cannot tell.",
+            "Look, then `slipway slips confirm NUMBER`, or `slipway slips lost NUMBER` for another one.",
+        ),
+        (
+            bool(facts.slips_overdue),
+            notice,
+            f"Kept back, as it waited too long for the printer: {_slips(facts.slips_overdue)}.",
+            "`slipway slips release NUMBER` (or --all) prints it, if its patient is still here.",
+        ),
+        (
             facts.shares_held > 0,
             notice,
             f"{facts.shares_held} held for a person to decide.",
@@ -81,6 +96,12 @@ def sentences(facts: Facts) -> list[Sentence]:
     ]
     found = [Sentence(level, what, do) for applies, level, what, do in said if applies]
     return sorted(found, key=lambda sentence: -sentence.level) or [Sentence(Level.OK, "All is well.")]
+
+
+def _slips(numbers: tuple[str, ...]) -> str:
+    named = ", ".join(numbers[:SLIPS_NAMED])
+    rest = len(numbers) - SLIPS_NAMED
+    return "slip " + named + (f" and {rest} more" if rest > 0 else "")
 
 
 def _shares(ids: tuple[str, ...]) -> str:

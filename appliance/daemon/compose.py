@@ -15,7 +15,7 @@ from appliance.adapters.acceptor import Acceptor
 from appliance.adapters.association import Limits
 from appliance.adapters.control import ControlServer
 from appliance.adapters.journal import SqliteJournal
-from appliance.adapters.printers import open_printer
+from appliance.adapters.printers import open_apart
 from appliance.adapters.spool import FileSpool
 from appliance.adapters.vault import HttpVault
 from appliance.config import PeerSettings, Profile, Settings
@@ -29,10 +29,12 @@ from appliance.daemon.minting import LinkTerms
 from appliance.daemon.operating import Operating
 from appliance.daemon.peers import KnownPeer, Peers, UnknownPeers
 from appliance.daemon.placing import Placing, ProfileRules
+from appliance.daemon.printer_watch import PrinterWatch
 from appliance.daemon.printing import Printing
 from appliance.daemon.quotas import GB, Quota, Quotas
 from appliance.daemon.receiving import Receiving
 from appliance.daemon.relaying import Relaying
+from appliance.daemon.slip_desk import SlipDesk
 from appliance.daemon.sweeping import Sweeping
 from appliance.daemon.transfers import Transfers
 from appliance.daemon.transitions import Transitions
@@ -45,6 +47,7 @@ from appliance.formats.sealed import Sealer
 log = logging.getLogger("slipway")
 
 ENROLMENT_NAME = "enrolment.json"
+MINUTE_S = 60.0
 HOUR_S = 3600.0
 DAY_S = 24 * HOUR_S
 
@@ -65,6 +68,7 @@ class Box:
     relaying: Relaying
     linking: Linking
     printing: Printing
+    watch: PrinterWatch
     sweeping: Sweeping
     trail: Trail
     sealer: Sealer
@@ -86,8 +90,11 @@ def read_enrolment(settings: Settings) -> Enrolment | None:
     return enrolment
 
 
-def compose(settings: Settings) -> Box:
-    """SettingsError when the settings cannot be carried out; nothing is started yet."""
+def compose(settings: Settings, printer_sockets: Path | None = None) -> Box:
+    """SettingsError when the settings cannot be carried out; nothing is started yet.
+
+    `printer_sockets`: where systemd listens for calls to the printer; None: the box starts the printer's worker itself.
+    """
     folder = settings.spool.path
     clock = system.SystemClock()
     sealer = Sealer(system.load_spool_key(folder, settings.spool.key_file))
@@ -96,12 +103,16 @@ def compose(settings: Settings) -> Box:
     vault = HttpVault(read_enrolment(settings), settings.vault.ca_file, clock.now)
     model = printer_profiles.find(settings.printer.model)
     model.dots(settings.printer.paper_mm)
-    printer = open_printer(settings.printer.device, model)
+    printer = open_apart(settings.printer.device, model, printer_sockets)
     bell = Bell()
     profiles = {profile.ae_title: profile for profile in settings.profile}
     transitions = Transitions({title: _terms(profile) for title, profile in profiles.items()}, sealer, clock.now)
     placing = Placing({title: _rules(profile) for title, profile in profiles.items()}, transitions, sealer, clock.now)
     quiet_s = {title: profile.quiet_seconds for title, profile in profiles.items()}
+    watch = PrinterWatch(printer)
+    desk = SlipDesk(journal, transitions, watch, bell, clock.now, job_ttl_s=settings.printer.job_ttl_minutes * MINUTE_S)
+    look = _look(settings, vault)
+    printing = Printing(journal, printer, model, look, transitions, sealer, bell, clock.now, watch, desk)
     trail = transitions.trail
     transfers = Transfers(trail, sealer)
     alerts = Alerts(trail, clock.now)
@@ -122,7 +133,6 @@ def compose(settings: Settings) -> Box:
         keep_trail_s=settings.audit.keep_days * DAY_S,
     )
     manifesting = Manifesting(journal, sealer, settings.site.name, settings.site.language)
-    printing = Printing(journal, printer, model, _look(settings, vault), transitions, sealer, bell, clock.now)
     listening: list[str] = []
 
     def surroundings() -> dict[str, Any]:
@@ -132,7 +142,19 @@ def compose(settings: Settings) -> Box:
         vault.enrolment = read_enrolment(settings)
 
     operating = Operating(
-        journal, spool, receiving, printing, printer, transitions, sealer, bell, clock.now, surroundings, reload
+        journal,
+        spool,
+        receiving,
+        printing,
+        printer,
+        transitions,
+        sealer,
+        bell,
+        clock.now,
+        surroundings,
+        reload,
+        watch,
+        desk,
     )
     return Box(
         settings=settings,
@@ -145,6 +167,7 @@ def compose(settings: Settings) -> Box:
         relaying=Relaying(journal, spool, vault, manifesting, transitions, bell, clock.monotonic),
         linking=Linking(journal, vault, transitions, sealer, bell, clock.now),
         printing=printing,
+        watch=watch,
         sweeping=sweeping,
         trail=trail,
         sealer=sealer,

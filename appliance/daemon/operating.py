@@ -12,9 +12,11 @@ from appliance.core.link import LinkEvent, LinkState
 from appliance.core.share import ShareEvent
 from appliance.daemon.bell import Bell
 from appliance.daemon.peers import KnownPeer
+from appliance.daemon.printer_watch import PrinterWatch
 from appliance.daemon.printing import Printing
 from appliance.daemon.receiving import Receiving
 from appliance.daemon.relaying import DISK_LOST
+from appliance.daemon.slip_desk import WHAT_TO_DO, SlipDesk, waiting
 from appliance.daemon.transitions import SHORT_ID_CHARS, Transitions
 from appliance.errors import NotFoundError, SlipwayError
 from appliance.formats.audit import Event, Kind
@@ -39,6 +41,8 @@ class Operating:
         clock: Callable[[], float],
         surroundings: Callable[[], dict[str, Any]],
         reload: Callable[[], Awaitable[None]],
+        watch: PrinterWatch,
+        desk: SlipDesk,
     ) -> None:
         self._journal = journal
         self._spool = spool
@@ -51,6 +55,7 @@ class Operating:
         self._clock = clock
         self._surroundings = surroundings
         self._reload = reload
+        self._watch = watch
         self._commands: dict[str, Callable[[dict[str, Any]], Awaitable[Any]]] = {
             "status": self._status,
             "shares-list": self._shares_list,
@@ -60,6 +65,9 @@ class Operating:
             "shares-extend": self._shares_extend,
             "slips-list": self._slips_list,
             "slips-reprint": self._slips_reprint,
+            "slips-confirm": desk.confirm,
+            "slips-lost": desk.lost,
+            "slips-release": desk.release,
             "printer-status": self._printer_status,
             "printer-test": self._printer_test,
             "peers-list": self._peers_list,
@@ -78,15 +86,17 @@ class Operating:
     async def _status(self, _: dict[str, Any]) -> dict[str, Any]:
         around = self._surroundings()
         counts = await self._journal.run(_counts)
-        status = await self._printer.status()
+        await self._watch.is_ready()
         facts = Facts(
             receiving=bool(around["listening"]),
             spool_broken=self._spool.broken,
             spool_free_bytes=around["spool_free_bytes"],
             enrolled=around["enrolled"],
             vault_error=around["vault_error"],
-            printer_detail="" if status.ready else status.detail or "not ready",
+            printer_detail=self._watch.trouble,
             slips_waiting=counts["slips_waiting"],
+            slips_unconfirmed=tuple(counts["slips_unconfirmed"]),
+            slips_overdue=tuple(counts["slips_overdue"]),
             objects_waiting=counts["objects_waiting"],
             shares_held=counts["shares_held"],
             shares_damaged=tuple(counts["shares_damaged"]),
@@ -211,6 +221,7 @@ class Operating:
                 "link": row["link_state"],
                 "expires_at": _time(row["expires_at"]) if row["expires_at"] else "",
                 "printed_at": _time(row["printed_at"]) if row["printed_at"] else "",
+                "to_do": WHAT_TO_DO.get(row["state"], ""),
             }
             for row in rows
         ]
@@ -285,6 +296,7 @@ def _by(arguments: dict[str, Any]) -> str:
 def _counts(tx: Transaction) -> dict[str, Any]:
     damaged = tx.all("shares_to_relay_with_event", what=DISK_LOST)
     return {
+        **waiting(tx),
         "slips_waiting": tx.one("count_slips_waiting")["n"],
         "objects_waiting": tx.one("count_waiting_objects")["n"],
         "shares_held": tx.one("count_held")["n"],

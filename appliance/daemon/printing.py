@@ -1,7 +1,8 @@
 """Prints queued slips, one at a time. PRINTING is journalled before the first byte leaves.
 
-What comes back decides: printed, not started (try again), or unknown, and then that link is revoked and another slip
-with another link is queued, so that no code is ever on two papers and no doubtful paper works.
+What comes back decides: printed; taken (staff are asked, see `slip_desk`); not started (try again); or unknown, and
+then that link is revoked and another slip with another link is queued, so that no doubtful paper works. A profile's
+copies of a slip have the same code on purpose: they are one slip, and what is unknown of one is unknown of all.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import os
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -18,13 +18,15 @@ from appliance.core.slip import SlipEvent, SlipState
 from appliance.core.table import Effect
 from appliance.daemon.bell import Bell
 from appliance.daemon.facing import SlipLook, face
+from appliance.daemon.printer_watch import PrinterWatch
+from appliance.daemon.slip_desk import SlipDesk
 from appliance.daemon.specimen import specimen
 from appliance.daemon.transitions import Transitions
 from appliance.errors import SlipwayError
 from appliance.formats import escpos, slip_bitmap
 from appliance.formats.printer_profiles import Confirmation, Profile
 from appliance.formats.sealed import Sealer
-from appliance.ports import Journal, Printer, PrinterStatus, PrintJob, PrintOutcome, Row, Transaction
+from appliance.ports import Journal, Printer, PrintJob, PrintOutcome, Row, Transaction
 
 log = logging.getLogger("slipway.printing")
 
@@ -32,9 +34,17 @@ KINDS = json.dumps([Effect.PRINT_SLIP])
 POLL_S = 5.0
 REFUSED_PAUSE_S = 3.0  # paper out, cover open: look again soon, staff stand before it
 UNDRAWN_PAUSE_S = 60.0
+MOST_COPIES = 8  # of one slip: room between the process ids of two
 DOUBTS_IN_A_ROW = 3  # unconfirmed slips after which the printer, not the paper, is the likely cause
 DOUBT_PAUSE_S = 60.0
+REHEARSAL_PAUSE_S = 45.0  # well again after a doubt, a printer must have printed within two minutes
 LAST_SLIP_S = 25.0  # the box is told to stop: what a slip under way gets of systemd's TimeoutStopSec (30 s)
+
+
+CONFIRMS_NOTHING = (
+    "it says that it is ready, but it does not confirm as its model does, so no slip is sent. "
+    "Check [printer] model: see docs/printers.md"
+)
 
 
 class Printing:
@@ -48,11 +58,14 @@ class Printing:
         sealer: Sealer,
         bell: Bell,
         clock: Callable[[], float],
+        watch: PrinterWatch,
+        desk: SlipDesk,
         *,
         poll_s: float = POLL_S,
         refused_pause_s: float = REFUSED_PAUSE_S,
         last_slip_s: float = LAST_SLIP_S,
         doubt_pause_s: float = DOUBT_PAUSE_S,
+        rehearsal_pause_s: float = REHEARSAL_PAUSE_S,
     ) -> None:
         self._journal = journal
         self._printer = printer
@@ -62,12 +75,14 @@ class Printing:
         self._sealer = sealer
         self._bell = bell
         self._clock = clock
+        self._watch = watch
+        self._desk = desk
         self._poll_s = poll_s
         self._refused_pause_s = refused_pause_s
         self._last_slip_s = last_slip_s
         self._doubt_pause_s = doubt_pause_s
+        self._rehearsal_pause_s = rehearsal_pause_s
         self._doubts = 0  # slips in a row of which nobody knows whether they came out
-        self._complaint = ""  # of the printer, when it was last asked
         self._turn = asyncio.Lock()  # one paper at a time, whoever asks for it
 
     async def recover(self) -> None:
@@ -78,18 +93,21 @@ class Printing:
     def _lose_interrupted(self, tx: Transaction) -> None:
         for row in tx.all("slips_printing"):
             self._transitions.slip(tx, row["id"], SlipEvent.LOST)
+        newest = tx.first("newest_slip_at_printer")
+        self._watch.in_doubt = newest is not None and newest["state"] == SlipState.UNKNOWN
 
     async def print_specimen(self) -> PrintOutcome:
         """What `slipway printer test` asks for; waits for a slip that is under way."""
         job = await asyncio.to_thread(specimen, self._look, self._model)
         async with self._turn:
-            outcome = await self._printer.print(job)
+            outcome = await self._to_printer(job)
         log.info("the test slip: %s", outcome)
         return outcome
 
     async def run(self) -> None:
         listener = self._bell.listener()
         while True:
+            await self._journal.run(self._desk.look_through)
             now = self._clock()
             due = await self._journal.run(lambda tx: tx.all("due_effects", kinds=KINDS, now=now, limit=1))  # noqa: B023
             if due:
@@ -101,15 +119,15 @@ class Printing:
         rows = await self._journal.run(lambda tx: self._collect(tx, effect))
         if rows is None:
             return
-        if not self._is_ready(await self._printer.status()):
+        if not await self._watch.is_ready():
             await asyncio.sleep(self._refused_pause_s)  # there is one printer: the other slips would fare no better
             return
         try:
-            job = await asyncio.to_thread(self._render, *rows)
+            copies = await asyncio.to_thread(self._render, *rows)
         except SlipwayError as error:  # a font is missing, …: no reason to stop receiving
             await self._put_off(effect, error)
             return
-        slip = asyncio.create_task(self._print(effect, job))
+        slip = asyncio.create_task(self._print(effect, copies))
         try:
             await asyncio.shield(slip)
         except asyncio.CancelledError:
@@ -123,38 +141,59 @@ class Printing:
         later = self._clock() + UNDRAWN_PAUSE_S
         await self._journal.run(lambda tx: tx.do("effect_failed", id=effect["id"], not_before=later))
 
-    def _is_ready(self, status: PrinterStatus) -> bool:
-        complaint = "" if status.ready else status.detail or "not ready"
-        if complaint != self._complaint:
-            log.warning("the printer: %s", complaint or "ready again")
-        self._complaint = complaint
-        return status.ready
-
-    async def _print(self, effect: Row, job: PrintJob) -> PrintOutcome:
+    async def _print(self, effect: Row, copies: list[PrintJob]) -> PrintOutcome:
         async with self._turn:
             if await self._journal.run(lambda tx: self._start(tx, effect)) is not SlipState.PRINTING:
                 return PrintOutcome.REFUSED
-            outcome = await self._printer.print(job)
-        log.info("slip %s: %s", job.number, outcome)
+            outcome = await self._print_all(copies)
+        log.info("slip %s: %s", copies[0].number, outcome)
+        if outcome is PrintOutcome.TAKEN:
+            log.warning("look whether slip %s came out well: slipway slips confirm, or lost", copies[0].number)
         await self._journal.run(lambda tx: self._settle(tx, effect, outcome))
         self._bell.ring()
         return outcome
 
+    async def _print_all(self, copies: list[PrintJob]) -> PrintOutcome:
+        """What is known of all of them: one that did not come out, after others did, leaves the slip in doubt."""
+        outcomes: list[PrintOutcome] = []
+        for job in copies:
+            outcomes.append(await self._to_printer(job))
+            if outcomes == [PrintOutcome.REFUSED]:
+                return PrintOutcome.REFUSED
+            if outcomes[-1] in (PrintOutcome.REFUSED, PrintOutcome.UNKNOWN):
+                return PrintOutcome.UNKNOWN
+        return PrintOutcome.TAKEN if PrintOutcome.TAKEN in outcomes else PrintOutcome.PRINTED
+
+    async def _to_printer(self, job: PrintJob) -> PrintOutcome:
+        outcome = await self._printer.print(replace(job, after_doubt=self._watch.in_doubt))
+        if outcome is PrintOutcome.REFUSED and self._watch.in_doubt and self._confirms and await self._watch.is_ready():
+            self._watch.suspect(CONFIRMS_NOTHING)
+        elif outcome is not PrintOutcome.REFUSED:
+            self._watch.in_doubt = outcome is PrintOutcome.UNKNOWN
+            if outcome is PrintOutcome.UNKNOWN:
+                self._watch.suspect(f"nobody knows whether slip {job.number} came out, so it is dead paper")
+            await self._watch.is_ready()  # what ended this slip is told before the next one is thought of
+        return outcome
+
+    @property
+    def _confirms(self) -> bool:
+        return self._model.confirmation is Confirmation.PROCESS_ID
+
     async def _breathe(self, outcome: PrintOutcome) -> None:
         """A printer that never confirms would print without end: each doubt is a revoked link and another slip."""
-        if outcome is PrintOutcome.PRINTED:
+        if outcome in (PrintOutcome.PRINTED, PrintOutcome.TAKEN):
             self._doubts = 0
+            self._watch.trust()
+        elif outcome is PrintOutcome.REFUSED and self._watch.in_doubt:
+            await asyncio.sleep(self._rehearsal_pause_s)
         elif outcome is PrintOutcome.UNKNOWN:
             self._doubts += 1
         if outcome is PrintOutcome.UNKNOWN and self._doubts >= DOUBTS_IN_A_ROW:
             pause = self._doubt_pause_s * 2 ** min(self._doubts - DOUBTS_IN_A_ROW, 5)
-            log.error(
-                "the printer has not confirmed %d slips in a row; next try in %.0f s. "
-                "If this model cannot confirm, choose another [printer] model: see docs/printers.md",
-                self._doubts,
-                pause,
+            self._watch.suspect(
+                f"it has not confirmed {self._doubts} slips in a row; next try in {pause:.0f} s. "
+                "If this model cannot confirm, choose another [printer] model: see docs/printers.md"
             )
-            self._complaint = f"it did not confirm the last {self._doubts} slips"
             await asyncio.sleep(pause)
 
     def _start(self, tx: Transaction, effect: Row) -> SlipState:
@@ -164,6 +203,7 @@ class Printing:
     def _settle(self, tx: Transaction, effect: Row, outcome: PrintOutcome) -> None:
         event = {
             PrintOutcome.PRINTED: SlipEvent.CONFIRMED,
+            PrintOutcome.TAKEN: SlipEvent.TAKEN,
             PrintOutcome.REFUSED: SlipEvent.REFUSED,
             PrintOutcome.UNKNOWN: SlipEvent.LOST,
         }[outcome]
@@ -182,12 +222,14 @@ class Printing:
         tx.do("effect_done", id=effect["id"])
         return None
 
-    def _render(self, slip: Row, link: Row, share: Row) -> PrintJob:
+    def _render(self, slip: Row, link: Row, share: Row) -> list[PrintJob]:
+        """One a copy."""
         said = face(self._look, slip, link, share, self._sealer)
         picture = slip_bitmap.render(said, self._model.dots(self._look.paper_mm))
-        process_id = os.urandom(2).hex().encode()  # 4 printable bytes, never the same in a row
-        data = escpos.slip(picture, self._model, process_id)
-        copies = self._look.of(share["profile"]).copies
-        silent = replace(self._model, confirmation=Confirmation.NONE)  # only the last copy is asked to confirm
-        data = escpos.slip(picture, silent, process_id) * (copies - 1) + data
-        return PrintJob(slip["number"], data, slip_bitmap.png(picture), process_id)
+        shown = slip_bitmap.png(picture)
+        jobs = []
+        for copy in range(self._look.of(share["profile"]).copies):
+            number = slip["number"] + (f"-{copy + 1}" if copy else "")
+            process_id = f"{(slip['id'] * MOST_COPIES + copy) % 0x10000:04x}".encode()  # a late one fits no newer slip
+            jobs.append(PrintJob(number, escpos.slip(picture, self._model, process_id), shown, process_id))
+        return jobs

@@ -21,6 +21,7 @@ from appliance.errors import SlipwayError
 
 log = logging.getLogger("slipway")
 
+RECOVERY_ALONE_S = 3.0  # what takes longer to take up must not keep the modalities waiting
 SWITCH_INTERVAL_S = 0.001  # threads yield sooner than Python's 5 ms: an answer to a modality waits behind them
 
 
@@ -28,12 +29,12 @@ class StopAskedError(Exception):
     """A signal asked the box to end."""
 
 
-def run(settings: Settings) -> int:
+def run(settings: Settings, printer_sockets: Path | None = None) -> int:
     """Until a signal comes: 0. Anything unexpected ends the process; the service manager starts it again."""
     system.forbid_core_dumps()
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     try:
-        asyncio.run(_run(compose(settings)))
+        asyncio.run(_run(compose(settings, printer_sockets)))
     except* StopAskedError:
         log.info("stopped")
     except* SlipwayError as errors:
@@ -64,15 +65,17 @@ async def _run(box: Box) -> None:
     await box.journal.open()
     box.spool.start()
     told = False
+    recovery = asyncio.create_task(_recover(box))
     try:
-        await _start(box)
+        await _start(box, recovery)
         async with asyncio.TaskGroup() as group:
-            for worker in _workers(box):
+            for worker in (*_workers(box), _finish(recovery)):
                 group.create_task(worker)
     except* StopAskedError:
         told = True
         raise
     finally:
+        recovery.cancel()
         await box.acceptor.stop()
         await box.control.stop()
         await asyncio.to_thread(box.spool.stop)
@@ -84,18 +87,29 @@ async def _run(box: Box) -> None:
         await box.journal.close()
 
 
-async def _start(box: Box) -> None:
-    """Everything that a crash left behind is settled before the first sender is answered."""
-    settings = box.settings.model_dump(mode="json")
-    await box.journal.run(lambda tx: box_started(tx, box.trail, box.sealer, settings, __version__))
-    for row in await box.journal.run(lambda tx: tx.all("peers")):
-        if row["state"] == "approved":
-            box.receiving.peers.add(KnownPeer.of(row["ae_title"], row["address"]))
+async def _recover(box: Box) -> None:
     recovered = await box.receiving.recover()
     if recovered:
         log.info("%d image(s) that were safe but not yet listed have been taken up", recovered)
     if box.spool.unreadable:
         log.error("%d entries of the spool could not be read back", box.spool.unreadable)
+
+
+async def _finish(recovery: asyncio.Task[None]) -> None:
+    await recovery
+
+
+async def _start(box: Box, recovery: asyncio.Task[None]) -> None:
+    """What a crash left behind is settled before anybody is answered; where it is much, that goes on beside."""
+    settings = box.settings.model_dump(mode="json")
+    await box.journal.run(lambda tx: box_started(tx, box.trail, box.sealer, settings, __version__))
+    for row in await box.journal.run(lambda tx: tx.all("peers")):
+        if row["state"] == "approved":
+            box.receiving.peers.add(KnownPeer.of(row["ae_title"], row["address"]))
+    if (await asyncio.wait({recovery}, timeout=RECOVERY_ALONE_S))[0]:
+        await recovery  # it may have failed
+    else:
+        log.info("there is much to take up; that goes on while images are received")
     await box.printing.recover()
     await box.control.start()
     gc.freeze()  # what is here now stays: the collector need not look through all of it while images arrive
@@ -113,6 +127,7 @@ def _workers(box: Box) -> list[Coroutine[Any, Any, None]]:
         box.relaying.run(),
         box.linking.run(),
         box.printing.run(),
+        box.watch.run(),
         box.sweeping.run(),
         _watchdog(),
         _signals(),

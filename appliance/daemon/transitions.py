@@ -73,7 +73,7 @@ class Transitions:
         if state != row["state"]:
             tx.do("set_slip_state", id=slip, state=str(state))
             self.note(tx, row["share"], f"slip {row['number']} {event}")
-        if event is SlipEvent.CONFIRMED and state is SlipState.PRINTED:
+        if row["state"] == SlipState.PRINTING and state in (SlipState.PRINTED, SlipState.UNCONFIRMED):
             tx.do("slip_printed", id=slip, now=self._clock())
         for effect in effects:
             self._carry_out(tx, effect, row["share"], row["link"], slip)
@@ -81,7 +81,11 @@ class Transitions:
 
     def _audit_paper(self, tx: Transaction, slip: Row, state: SlipState, event: SlipEvent) -> None:
         """Paper left the printer, or may have: also when its link was revoked meanwhile."""
-        out = slip["state"] == SlipState.PRINTING and state not in (SlipState.PRINTING, SlipState.QUEUED, SlipState.VOID)
+        out = slip["state"] == SlipState.PRINTING and state not in (
+            SlipState.PRINTING,
+            SlipState.QUEUED,
+            SlipState.VOID,
+        )
         if out or (slip["state"] == SlipState.VOID and event in (SlipEvent.CONFIRMED, SlipEvent.LOST)):
             lost = event is SlipEvent.LOST
             outcome, why = (Outcome.MINOR_FAILURE, DOUBTFUL) if lost else (Outcome.SUCCESS, "")

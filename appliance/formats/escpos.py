@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import shutil
 from dataclasses import dataclass
 from functools import cache
@@ -32,9 +33,18 @@ ASK_OFFLINE_CAUSE = b"\x10\x04\x02"
 ASK_ERROR_CAUSE = b"\x10\x04\x03"
 ASK_PAPER = b"\x10\x04\x04"
 
+ASK_PAPER_IN_TURN = b"\x1dr\x01"  # GS r: answered when the printer has worked through what came before it
+AUTOMATIC_ON = b"\x1da\x0e"  # GS a: tell of every change of online, error and paper; ESC @ switches it off
+AUTOMATIC_OFF = b"\x1da\x00"
+CLEAR = b"\x10\x14\x08\x01\x03\x14\x01\x06\x02\x08"  # DLE DC4 function 8; wait for its answer before sending on
+INITIALISE = b"\x1b@"
+
+# What printers obey in the middle of a picture: DLE EOT, DLE ENQ and DLE DC4 as dots, where black is 0.
+REAL_TIME_IN_DOTS = re.compile(rb"\xef(?=[\xfb\xfa\xeb])")
+
 
 def slip(picture: Image.Image, profile: Profile, process_id: bytes) -> bytes:
-    """A whole job: ESC @, the picture as GS v 0 strips, feed or cut, and where the model answers it GS ( H.
+    """A whole job: ESC @, GS a, the picture as GS v 0 strips, feed or cut, GS ( H; each where the model has it.
 
     `picture` is mode "1" with black 0, no wider than the model's line; `process_id` four printable ASCII bytes.
     """
@@ -44,15 +54,33 @@ def slip(picture: Image.Image, profile: Profile, process_id: bytes) -> bytes:
             f"a slip {picture.width} dots wide is wider than the line of the {profile.model}, {line} dots"
         )
     printer = _dummy(line)
-    printer.hw("INIT")
     width_bytes = (picture.width + 7) // 8
-    printer.image(picture, impl="bitImageRaster", fragment_height=max(1, (STRIP_BYTES - 8) // width_bytes))
-    if profile.cutter:
-        printer.cut(feed=False)  # GS V 66: feeds just to the blade, then cuts and leaves a tab that holds the slip
-    else:
-        printer.print_and_feed(FEED_LINES)
-    job = bytes(printer.output)
+    printer.image(
+        _without_real_time(picture), impl="bitImageRaster", fragment_height=max(1, (STRIP_BYTES - 8) // width_bytes)
+    )
+    start = INITIALISE + (AUTOMATIC_ON if profile.automatic else b"")
+    job = start + bytes(printer.output) + tear(profile)
     return job + request_process_id(process_id) if profile.confirmation == "process-id" else job
+
+
+def tear(profile: Profile) -> bytes:
+    """The end of a slip: GS V 66 feeds just to the blade and leaves a tab that holds it; without a cutter, ESC d."""
+    return b"\x1dVB\x00" if profile.cutter else b"\x1bd" + bytes([FEED_LINES])
+
+
+def end_unfinished() -> bytes:
+    """For printers that cannot clear their buffer: ends a half-sent picture in white, so that commands are heard again.
+
+    Between commands the zeros do nothing; ESC @ alone would be taken for dots.
+    """
+    return bytes(STRIP_BYTES) + INITIALISE
+
+
+def _without_real_time(picture: Image.Image) -> Image.Image:
+    """The picture, where a lone dot might begin a real-time command with one more dot beside it."""
+    dots = picture.tobytes()
+    safe = REAL_TIME_IN_DOTS.sub(b"\xe7", dots)
+    return picture if safe == dots else Image.frombytes("1", picture.size, safe)
 
 
 def request_process_id(process_id: bytes) -> bytes:
@@ -144,7 +172,7 @@ class PaperStatus:
 
 @dataclass(frozen=True)
 class AutomaticStatus:
-    """Four bytes that come unasked (GS a), where another program or a switch has turned them on."""
+    """Four bytes that come unasked (GS a): because we, another program or a switch turned them on."""
 
     frame: bytes
 
@@ -155,6 +183,23 @@ class AutomaticStatus:
     @property
     def cover_open(self) -> bool:
         return bool(self.frame[0] & 0x20)
+
+    @property
+    def cutter_error(self) -> bool:
+        return bool(self.frame[1] & 0x08)
+
+    @property
+    def unrecoverable_error(self) -> bool:
+        return bool(self.frame[1] & 0x20)
+
+    @property
+    def error(self) -> bool:
+        """One that a person clears (jam), or that passes by itself (heat)."""
+        return bool(self.frame[1] & 0x44)
+
+    @property
+    def paper_near_end(self) -> bool:
+        return bool(self.frame[2] & 0x03)
 
     @property
     def paper_end(self) -> bool:
@@ -168,7 +213,12 @@ class ProcessId:
     value: bytes
 
 
-Answer = RealTimeStatus | PaperStatus | AutomaticStatus | ProcessId
+@dataclass(frozen=True)
+class Cleared:
+    """37 25 00: the answer to DLE DC4 function 8."""
+
+
+Answer = RealTimeStatus | PaperStatus | AutomaticStatus | ProcessId | Cleared
 
 
 class Answers:
@@ -194,6 +244,7 @@ class Answers:
 
 
 BLOCK_HEADER, PROCESS_ID_BLOCK, NUL = 0x37, 0x22, 0
+CLEARED_BLOCK = b"\x37\x25"
 LONGEST_BLOCK = 80  # header to NUL; a longer one is noise that began like a block
 
 
@@ -220,6 +271,8 @@ def _block(held: bytes) -> tuple[int, Answer | None]:
         return (1 if len(held) >= LONGEST_BLOCK else 0), None
     if end == 2 + PROCESS_ID_BYTES and held[1] == PROCESS_ID_BLOCK:
         return end + 1, ProcessId(held[2:end])
+    if held[:end] == CLEARED_BLOCK:
+        return end + 1, Cleared()
     return end + 1, None
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from importlib.resources import files
+from typing import Any
 
 from appliance.errors import SettingsError
 
@@ -23,8 +24,8 @@ class Confirmation(StrEnum):
     """How a model answers for a slip, best first."""
 
     PROCESS_ID = "process-id"  # GS ( H function 48: an answer when the printing is over
-    STATUS = "status"  # DLE EOT: fit to print before and after; no word on the slip itself
-    NONE = "none"  # never answers; that the bytes were taken is all there is to know
+    STATUS = "status"  # fit to print before and after; GS r in its turn, or else a person, says that it got through
+    NONE = "none"  # never answers: a person looks
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,10 @@ class Profile:
     dots_80: int  # the same on 80 mm paper
     cutter: bool
     confirmation: Confirmation
+    real_time: bool = True  # answers DLE EOT at once, whatever it is doing
+    in_turn: bool = True  # answers GS r when it has worked through what came before
+    automatic: bool = False  # tells by itself when paper, cover or an error changes (GS a)
+    clears: bool = False  # forgets what it holds when told to (DLE DC4 function 8)
 
     def dots(self, paper_mm: int) -> int:
         """The slip's width on this paper. Raises SettingsError where the printer has no such paper."""
@@ -75,10 +80,24 @@ def _ours() -> dict[str, Profile]:
 
 
 def _read(text: str) -> dict[str, Profile]:
-    return {
-        name: Profile(name, row["58"], row["80"], row["cutter"], Confirmation(row["confirmation"]))
-        for name, row in json.loads(text)["models"].items()
-    }
+    return {name: _from_row(name, row) for name, row in json.loads(text)["models"].items()}
+
+
+def _from_row(name: str, row: dict[str, Any]) -> Profile:
+    """`row` names what differs from other models that confirm in the same way."""
+    confirmation = Confirmation(row["confirmation"])
+    epson, mute = confirmation is Confirmation.PROCESS_ID, confirmation is Confirmation.NONE
+    return Profile(
+        name,
+        row["58"],
+        row["80"],
+        row["cutter"],
+        confirmation,
+        real_time=row.get("real_time", not mute),
+        in_turn=row.get("in_turn", not mute),
+        automatic=row.get("automatic", epson),
+        clears=row.get("clears", epson),
+    )
 
 
 @cache

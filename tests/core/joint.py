@@ -18,7 +18,9 @@ from appliance.core.table import Effect
 from appliance.errors import NotPossibleError
 
 OUTSIDE = (Effect.REGISTER_LINK, Effect.DESTROY_LINK, Effect.RENEW_LINK, Effect.DELETE_SHARE, Effect.PRINT_SLIP)
-MAY_BE_PAPER = (SlipState.PRINTING, SlipState.PRINTED, SlipState.UNKNOWN)
+MAY_BE_PAPER = (SlipState.PRINTING, SlipState.UNCONFIRMED, SlipState.PRINTED, SlipState.UNKNOWN)
+WAITING = {SlipState.QUEUED, SlipState.OVERDUE, SlipState.PRINTING, SlipState.UNCONFIRMED}  # their share stays open
+HANDED_OUT = (SlipState.UNCONFIRMED, SlipState.PRINTED)
 NOT_DESTROYED = (LinkState.REGISTERING, LinkState.ACTIVE, LinkState.EXPIRED)
 
 
@@ -83,7 +85,7 @@ def on_share(joint: Joint, event: ShareEvent) -> Joint:
 
 def on_link(joint: Joint, n: int, event: LinkEvent) -> Joint:
     state, effects = LINKS.advance(joint.links[n].state, event)
-    ran_out = event is LinkEvent.GRACE_ENDED and joint.slips[n] is SlipState.PRINTED
+    ran_out = event is LinkEvent.GRACE_ENDED and joint.slips[n] in HANDED_OUT
     joint = _link(joint, n, state=state, ran_out=joint.links[n].ran_out or ran_out)
     return _carry_out(joint, effects, n)
 
@@ -196,7 +198,7 @@ def _renew(joint: Joint, post: Post) -> Iterator[tuple[str, Joint]]:
         yield f"vault renews {post.link}", _done(renewed, post)
     else:  # its grace period was over
         refused = _done(joint, post)
-        refused = _link(refused, post.link, ran_out=refused.slips[post.link] is SlipState.PRINTED)
+        refused = _link(refused, post.link, ran_out=refused.slips[post.link] in HANDED_OUT)
         yield f"vault cannot renew {post.link}", on_link(refused, post.link, LinkEvent.REVOKED)
 
 
@@ -206,7 +208,7 @@ def _renew(joint: Joint, post: Post) -> Iterator[tuple[str, Joint]]:
 def printing(joint: Joint) -> Iterator[tuple[str, Joint]]:
     n = joint.at_printer
     if n >= 0:
-        for event in (SlipEvent.CONFIRMED, SlipEvent.REFUSED, SlipEvent.LOST):
+        for event in (SlipEvent.CONFIRMED, SlipEvent.TAKEN, SlipEvent.REFUSED, SlipEvent.LOST):
             yield f"slip {n} {event}", on_slip(joint._replace(at_printer=-1), n, event)
         return
     if any(post.effect is Effect.DESTROY_LINK for post in joint.outbox):
@@ -224,6 +226,20 @@ def _take_to_printer(joint: Joint, post: Post) -> Iterator[tuple[str, Joint]]:
         yield f"slip {n} started", on_slip(done, n, SlipEvent.STARTED)._replace(at_printer=n)
     else:
         yield f"slip {n} came too late", on_slip(done, n, SlipEvent.OUTDATED)
+    if joint.slips[n] is SlipState.QUEUED:
+        yield f"slip {n} kept back", on_slip(done, n, SlipEvent.DELAYED)
+
+
+# -- slip_desk.py: staff, or their silence -------------------------------------------------------------------------
+
+
+def desk(joint: Joint) -> Iterator[tuple[str, Joint]]:
+    for n, slip in enumerate(joint.slips):
+        if slip is SlipState.UNCONFIRMED:
+            for event in (SlipEvent.CONFIRMED, SlipEvent.PRESUMED, SlipEvent.LOST):
+                yield f"staff: slip {n} {event}", on_slip(joint, n, event)
+        elif slip is SlipState.OVERDUE:
+            yield f"staff: slip {n} released", on_slip(joint, n, SlipEvent.RELEASED)
 
 
 # -- sweeping.py and time ------------------------------------------------------------------------------------------
@@ -244,7 +260,7 @@ def sweeping(joint: Joint) -> Iterator[tuple[str, Joint]]:
             yield f"{n} grace ended", on_link(over, n, LinkEvent.GRACE_ENDED)
     if joint.arriving and joint.share in (ShareState.OPEN, ShareState.HELD):
         yield "quiet", quiet(joint)
-    waiting = {SlipState.QUEUED, SlipState.PRINTING} & set(joint.slips)
+    waiting = WAITING & set(joint.slips)
     if joint.share is ShareState.OPEN and not joint.arriving and not joint.outbox and not waiting:
         yield "delivered", on_share(joint, ShareEvent.DELIVERED)
 
@@ -284,7 +300,7 @@ def commands(joint: Joint) -> Iterator[tuple[str, Callable[[], Joint]]]:
 def steps(joint: Joint) -> Iterator[tuple[str, Joint]]:
     """Everything that can happen next. NotPossibleError where the world brings what no table foresaw."""
     calm = joint._replace(faults=())
-    for source in (linking, printing, sweeping, outside):
+    for source in (linking, printing, desk, sweeping, outside):
         yield from source(calm)
     for name, ask in commands(calm):
         try:
@@ -361,7 +377,7 @@ def story(came: Way, joint: Joint | None) -> str:
 
 
 # Best first: a request whose answer was lost is sent again.
-GOOD = ("registered", "vault", "confirmed", "need not", "no answer")
+GOOD = ("registered", "vault", "confirmed", "need not", "no answer", "released", "started")
 
 
 def settle(joint: Joint) -> Joint:
@@ -373,7 +389,7 @@ def settle(joint: Joint) -> Joint:
         for n, link in enumerate(joint.links):
             if link.state is LinkState.ACTIVE and link.past and Post(Effect.RENEW_LINK, n) not in joint.outbox:
                 joint = on_link(joint, n, LinkEvent.EXPIRED)
-        ahead = [*printing(joint), *linking(joint)]
+        ahead = [*printing(joint), *linking(joint), *desk(joint)]
         if not ahead:
             return joint
         joint = min(ahead, key=_goodness)[1]

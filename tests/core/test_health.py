@@ -14,6 +14,8 @@ WELL = Facts(
     vault_error="",
     printer_detail="",
     slips_waiting=0,
+    slips_unconfirmed=(),
+    slips_overdue=(),
     objects_waiting=0,
     shares_held=0,
     peers_parked=0,
@@ -27,6 +29,8 @@ WRONG = {
     "vault_error": ("no route", Level.PROBLEM, "no route"),
     "printer_detail": ("Paper is out.", Level.PROBLEM, "Paper is out."),
     "shares_damaged": (("1a2b3c4d",), Level.PROBLEM, "1 share has images that the disk lost: ask for them to be sent"),
+    "slips_unconfirmed": (("S-00012",), Level.NOTICE, "Did slip S-00012 come out well?"),
+    "slips_overdue": (("S-00012",), Level.NOTICE, "waited too long for the printer: slip S-00012"),
     "slips_waiting": (2, Level.NOTICE, "2 slip(s)"),
     "objects_waiting": (3, Level.NOTICE, "3 object(s)"),
     "shares_held": (1, Level.NOTICE, "1 held"),
@@ -60,6 +64,13 @@ def test_a_single_one_that_waits_is_said(fact):
 def test_every_problem_says_what_to_do(fact):
     (sentence,) = sentences(replace(WELL, **{fact: WRONG[fact][0]}))
     assert sentence.do
+
+
+@pytest.mark.parametrize("fact", ["slips_unconfirmed", "slips_overdue"])
+def test_of_many_slips_that_wait_for_a_person_three_are_named(fact):
+    (sentence,) = sentences(replace(WELL, **{fact: tuple(f"S-{n:05d}" for n in range(1, 7))}))
+    assert "S-00001, S-00002, S-00003 and 3 more" in sentence.what
+    assert "NUMBER" in sentence.do
 
 
 def test_damaged_shares_are_counted_and_named():

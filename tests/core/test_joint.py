@@ -11,8 +11,22 @@ from appliance.core.share import ShareEvent, ShareState
 from appliance.core.slip import SlipState
 from appliance.core.table import Effect
 from appliance.errors import NotPossibleError
-from tests.core.joint import MAY_BE_PAPER, AtVault, Joint, Way, born, commands, on_share, reachable, settle, story
+from tests.core.joint import (
+    HANDED_OUT,
+    MAY_BE_PAPER,
+    WAITING,
+    AtVault,
+    Joint,
+    Way,
+    born,
+    commands,
+    on_share,
+    reachable,
+    settle,
+    story,
+)
 
+NOT_OUT = (SlipState.QUEUED, SlipState.OVERDUE, SlipState.PRINTING)
 MOST_LINKS = 3  # that are alive or not yet dead everywhere: one on paper, one being replaced, one that comes
 
 
@@ -75,7 +89,7 @@ def test_nothing_of_a_held_share_reaches_the_vault_or_the_printer(held_joints):
 
     def leaks(joint: Joint) -> bool:
         alive = any(link.state is not LinkState.DESTROYED for link in joint.links)
-        waiting = any(slip in (SlipState.QUEUED, SlipState.PRINTING) for slip in joint.slips)
+        waiting = any(slip in WAITING for slip in joint.slips)
         return joint.share is ShareState.HELD and (alive or waiting)
 
     none(held_joints, leaks)
@@ -98,7 +112,7 @@ def test_a_slip_starts_only_on_a_link_that_the_vault_took(joints):
     none(
         joints,
         lambda joint: any(
-            slip in (SlipState.PRINTING, SlipState.PRINTED) and link.at_vault is AtVault.NOTHING
+            slip in MAY_BE_PAPER and link.at_vault is AtVault.NOTHING
             for slip, link in zip(joint.slips, joint.links, strict=True)
         ),
     )
@@ -108,7 +122,7 @@ def test_no_secret_stays_on_the_box_once_its_paper_is_out_or_its_link_is_dead(jo
     none(
         joints,
         lambda joint: any(
-            link.secret and (slip is SlipState.PRINTED or link.state is LinkState.DESTROYED)
+            link.secret and (slip in HANDED_OUT or link.state is LinkState.DESTROYED)
             for slip, link in zip(joint.slips, joint.links, strict=True)
         ),
     )
@@ -164,7 +178,7 @@ def misjudged(joint: Joint) -> bool:
 def unfortunate(joint: Joint, name: str) -> bool:
     """What the daemon does not get over by itself yet: each is a test below that is known to fail."""
     subject, _, what = name.partition(" ")
-    waits_for_paper = subject.isdigit() and joint.slips[int(subject)] in (SlipState.QUEUED, SlipState.PRINTING)
+    waits_for_paper = subject.isdigit() and joint.slips[int(subject)] in NOT_OUT
     return "refused" in name or (what == "runs out" and waits_for_paper)
 
 
@@ -209,7 +223,7 @@ def test_a_share_whose_slip_waited_until_its_link_expired_gets_another_slip():
 
     def spared(joint: Joint, name: str) -> bool:
         subject, _, what = name.partition(" ")
-        over = what in ("ends at the vault", "grace ended") and joint.slips[int(subject)] is not SlipState.PRINTED
+        over = what in ("ends at the vault", "grace ended") and joint.slips[int(subject)] in NOT_OUT
         return over or "refused" in name
 
     none(reachable(born(ShareState.OPEN), 2, spared), unsettled)

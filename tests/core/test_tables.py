@@ -32,12 +32,14 @@ EXPIRED      -            late        -          late     ACTIVE   DESTROYED  DE
 DESTROYED    -            DESTROYED   late       late     -        late       late
 """
 SLIP = """
-          STARTED   CONFIRMED  REFUSED  LOST     VOIDED  OUTDATED
-QUEUED    PRINTING  -          -        -        VOID    VOID
-PRINTING  -         PRINTED    QUEUED   UNKNOWN  VOID    -
-PRINTED   -         -          -        -        VOID    -
-UNKNOWN   -         late       -        -        late    -
-VOID      late      late       late     late     late    -
+             STARTED   CONFIRMED  REFUSED  TAKEN        PRESUMED  LOST     VOIDED  OUTDATED  DELAYED  RELEASED
+QUEUED       PRINTING  -          -        -            -         -        VOID    VOID      OVERDUE  late
+OVERDUE      -         -          -        -            -         -        VOID    -         -        QUEUED
+PRINTING     -         PRINTED    QUEUED   UNCONFIRMED  -         UNKNOWN  VOID    -         -        -
+UNCONFIRMED  -         PRINTED    -        -            PRINTED   UNKNOWN  VOID    -         -        -
+PRINTED      -         late       -        -            -         -        VOID    -         -        -
+UNKNOWN      -         late       -        -            -         late     late    -         -        -
+VOID         late      late       late     late         -         late     late    -         -        -
 """
 STUDY = """
           GREW      FELL_QUIET  VERIFIED
@@ -121,8 +123,14 @@ def test_a_slip_is_printed_only_when_the_vault_has_its_link():
     assert printing == {(LinkState.REGISTERING, LinkEvent.REGISTERED)}
 
 
-def test_an_unknown_slip_loses_its_link_before_another_is_asked_for():
-    assert SLIPS.advance(SlipState.PRINTING, SlipEvent.LOST)[1] == (Effect.REVOKE_LINK, Effect.REPLACE_LINK)
+@pytest.mark.parametrize("state", [SlipState.PRINTING, SlipState.UNCONFIRMED])
+def test_a_lost_slip_loses_its_link_before_another_is_asked_for(state):
+    assert SLIPS.advance(state, SlipEvent.LOST)[1] == (Effect.REVOKE_LINK, Effect.REPLACE_LINK)
+
+
+def test_an_overdue_slip_is_printed_only_when_a_person_says_so():
+    onward = {event for (state, event), (after, _) in SLIPS.rows.items() if state is SlipState.OVERDUE}
+    assert onward == {SlipEvent.RELEASED, SlipEvent.VOIDED}
 
 
 def test_a_reprint_revokes_before_it_mints():

@@ -23,10 +23,12 @@ from appliance.daemon.minting import LinkTerms
 from appliance.daemon.operating import Operating
 from appliance.daemon.peers import Peers, UnknownPeers
 from appliance.daemon.placing import Placing, ProfileRules
+from appliance.daemon.printer_watch import PrinterWatch
 from appliance.daemon.printing import Printing
 from appliance.daemon.quotas import Quota, Quotas
 from appliance.daemon.receiving import Receiving
 from appliance.daemon.relaying import Relaying
+from appliance.daemon.slip_desk import SlipDesk
 from appliance.daemon.sweeping import Sweeping
 from appliance.daemon.transfers import Transfers
 from appliance.daemon.transitions import Transitions
@@ -113,6 +115,7 @@ class House:
     relaying: Relaying
     linking: Linking
     printing: Printing
+    watch: PrinterWatch
     sweeping: Sweeping
     operating: Operating
     transitions: Transitions
@@ -123,7 +126,7 @@ class House:
 
     def start(self, *names: str) -> None:
         """Workers by name; all of them when none is named."""
-        workers = ("receiving", "relaying", "linking", "printing", "sweeping")
+        workers = ("receiving", "relaying", "linking", "printing", "watch", "sweeping")
         for name in names or workers:
             work: Coroutine[Any, Any, None] = getattr(self, name).run()
             self.tasks[name] = asyncio.create_task(work)
@@ -199,7 +202,7 @@ class House:
         """Until nothing is on its way: all placed, relayed, registered and printed."""
         await self.until(lambda: not self.receiving.behind)
         await self.until_rows("shares_to_relay", lambda rows: not rows, step_s=0.3)
-        await self.until_rows("all_effects", lambda rows: not rows, step_s=0.3)
+        await self.until_rows("unsettled", lambda rows: not rows, step_s=0.3)
 
     async def settled_relay(self) -> None:
         """Until every share is up."""
@@ -217,6 +220,7 @@ class House:
 
 
 _ALL_EFFECTS = "SELECT * FROM effect"
+_UNSETTLED = "SELECT id FROM effect UNION ALL SELECT id FROM slip WHERE state = 'printing'"
 
 
 @asynccontextmanager
@@ -238,6 +242,7 @@ async def house(
     vault, printer = vault or RememberingVault(), printer or GoodPrinter()
     journal = SqliteJournal(folder / "journal.db", busy_timeout_s=0.5)
     journal._statements["all_effects"] = _ALL_EFFECTS
+    journal._statements["unsettled"] = _UNSETTLED
     await journal.open()
     spool = FileSpool(folder / "spool", sealer, reserve_bytes=0, file_bytes=file_bytes)
     spool.start()
@@ -256,6 +261,8 @@ async def house(
     manifesting = Manifesting(journal, sealer, "St Mary's", "en")
     look = SlipLook("St Mary's", "", "https://unset.example.org", 80)
     profile = printer_profiles.find(model)
+    watch = PrinterWatch(printer, look_every_s=0.05)
+    desk = SlipDesk(journal, transitions, watch, bell, clock.now)
     printing = Printing(
         journal,
         printer,
@@ -265,6 +272,8 @@ async def house(
         sealer,
         bell,
         clock.now,
+        watch,
+        desk,
         poll_s=0.05,
         refused_pause_s=0.05,
         last_slip_s=last_slip_s,
@@ -293,6 +302,7 @@ async def house(
         Relaying(journal, spool, vault, manifesting, transitions, bell, clock.monotonic, look_again_s=0.02),
         Linking(journal, vault, transitions, sealer, bell, clock.now, poll_s=0.05),
         printing,
+        watch,
         Sweeping(
             journal,
             spool,
@@ -307,7 +317,19 @@ async def house(
             every_s=0.02,
         ),
         Operating(
-            journal, spool, receiving, printing, printer, transitions, sealer, bell, clock.now, surroundings, reload
+            journal,
+            spool,
+            receiving,
+            printing,
+            printer,
+            transitions,
+            sealer,
+            bell,
+            clock.now,
+            surroundings,
+            reload,
+            watch,
+            desk,
         ),
         transitions,
         transfers,

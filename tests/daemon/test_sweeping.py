@@ -179,6 +179,9 @@ async def test_a_share_that_is_not_up_yet_is_not_closed(make_house: MakeHouse) -
         await swept(box)
         assert (await box.shares())[0]["state"] == "open"
         vault.up = True
+        await box.until_rows("slips_of_share", lambda rows: rows[0]["state"] == "overdue", share=1, step_s=1)
+        assert (await box.shares())[0]["state"] == "open"  # its patient has no slip yet
+        await box.operating.command("slips-release", {"all": True})
         await box.until_rows("shares", lambda rows: rows[0]["state"] == "closed", limit=9, step_s=1)
 
 

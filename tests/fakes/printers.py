@@ -25,6 +25,7 @@ from PIL import Image
 from tests import escpos_reader as reader
 
 FINE = 0x12  # the fixed bits of an answer to DLE EOT, and no fault
+ALL_IS_WELL = b"\x10\x00\x00\x0f"  # as four bytes of automatic status
 WAIT_S = 20.0
 WINDOW_BYTES = 4096  # of TCP; printers have little memory, and a jammed one soon takes no more
 
@@ -81,11 +82,18 @@ class FakePrinter:
             return self.status(command.number)
         if isinstance(command, reader.PaperStatusRequest):
             return b"\x00"
+        if isinstance(command, reader.Clear):
+            self._data = b""
+            return b"\x37\x25\x00"
+        if command == reader.AutomaticStatus(0) or isinstance(command, reader.Nothing):
+            return b""
         self._data += raw
         if isinstance(command, reader.Raster | reader.Feed):
             self._paper.add(command)
         elif isinstance(command, reader.Cut):
             self._tear()
+        elif isinstance(command, reader.AutomaticStatus):
+            return ALL_IS_WELL
         elif isinstance(command, reader.ProcessIdRequest):
             return self._printed(command.process_id)
         return b""
@@ -263,13 +271,11 @@ class OfflinePrinter(FakePrinter):
 class ChattyPrinter(FakePrinter):
     """Automatic status is on: four bytes come unasked before and after every answer."""
 
-    ASB = b"\x10\x00\x00\x0f"
-
     def status(self, number: int) -> bytes:
-        return self.ASB + super().status(number) + self.ASB
+        return ALL_IS_WELL + super().status(number) + ALL_IS_WELL
 
     def confirm(self, process_id: bytes) -> bytes:
-        return self.ASB + super().confirm(process_id)
+        return ALL_IS_WELL + super().confirm(process_id)
 
 
 class PrinterThatDiesAt(FakePrinter):

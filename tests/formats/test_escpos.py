@@ -3,19 +3,30 @@ from __future__ import annotations
 import subprocess
 import sys
 from dataclasses import replace
+from datetime import UTC, datetime
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image, ImageChops
 
 from appliance.errors import FormatError
 from appliance.formats import escpos, printer_profiles, slip_bitmap
-from appliance.formats.escpos import Answers, AutomaticStatus, PaperStatus, ProcessId, RealTimeStatus
+from appliance.formats.escpos import Answers, AutomaticStatus, Cleared, PaperStatus, ProcessId, RealTimeStatus
 from appliance.formats.slip_text import SlipFace
 from tests import escpos_reader as reader
 
 URL = "https://vault.example.org/#" + "A" * 67
-HOSTILE = SlipFace("\x1b@\x1dV\x00 \x10\x04\x01", URL, "K7\x1bp", "\x1dv0", "\x1b", "\x10\x14\x08", phone="\x1d(A")
+HOSTILE = SlipFace(
+    "\x1b@\x1dV\x00 \x10\x04\x01",
+    URL,
+    "K7\x1bp",
+    "\x1dv0",
+    "\x1b",
+    datetime(2027, 1, 28, tzinfo=UTC),
+    phone="\x1d(A\x10\x14\x08",
+)
 CUTTING = printer_profiles.find("TM-T20II")
 TEARING = printer_profiles.find("generic-58")
 
@@ -43,7 +54,40 @@ def test_a_job_begins_with_a_clean_printer():
 
 def test_no_text_of_a_slip_reaches_the_printer_as_a_command():
     kinds = {type(command) for command in commands(job(CUTTING)[1])}
-    assert kinds == {reader.Initialise, reader.Raster, reader.Cut, reader.ProcessIdRequest}
+    assert kinds == {
+        reader.Initialise,
+        reader.AutomaticStatus,
+        reader.Raster,
+        reader.Cut,
+        reader.ProcessIdRequest,
+    }
+
+
+@pytest.mark.parametrize("command", [b"\x10\x04\x01", b"\x10\x05\x02", b"\x10\x14\x08\x01\x03\x14\x01\x06\x02\x08"])
+def test_dots_that_would_be_a_command_which_printers_obey_in_the_middle_of_a_picture_are_not_sent(command):
+    dots = command.ljust(TEARING.dots_58 // 8 * 3, b"\x00")
+    picture = Image.frombytes("1", (TEARING.dots_58, 3), bytes(byte ^ 0xFF for byte in dots))
+    data = escpos.slip(picture, TEARING, b"0001")
+    assert command[:2] not in data
+    (printed,) = reader.slips(data)
+    differing = ImageChops.difference(printed.crop((0, 0, *picture.size)).convert("L"), picture.convert("L"))
+    assert np.count_nonzero(np.asarray(differing)) <= 2
+
+
+def test_automatic_status_is_switched_on_behind_the_command_that_switches_it_off():
+    first, second, *_ = commands(job(CUTTING)[1])
+    assert (first, second) == (reader.Initialise(), reader.AutomaticStatus(0x0E))
+
+
+def test_a_model_that_tells_nothing_by_itself_is_not_asked_to():
+    assert not any(isinstance(command, reader.AutomaticStatus) for command in commands(job(TEARING, 58)[1]))
+
+
+def test_zeros_end_a_picture_that_broke_off_and_are_nothing_elsewhere():
+    _, data = job(TEARING, 58)
+    for broken_off in (data[:7], data[:11], data[:5000], data):
+        tail = list(reader.Interpreter().feed(broken_off + escpos.end_unfinished() + data))
+        assert [raw for _, raw in tail][-len(commands(data)) :] == [raw for _, raw in reader.Interpreter().feed(data)]
 
 
 def test_no_strip_is_longer_than_8_kib():
@@ -94,6 +138,7 @@ def test_loading_the_library_adds_no_second_log_line_and_leaves_no_folder(tmp_pa
 # Answers
 
 STATUS = RealTimeStatus(0x12)
+CLEARED = b"\x37\x25\x00"
 FRAME = bytes.fromhex("10 00 00 0f")
 
 
@@ -175,9 +220,27 @@ def test_the_paper_status_in_its_turn(byte, near, end):
     assert (answer.paper_near_end, answer.paper_end) == (near, end)
 
 
-def test_an_automatic_status_tells_of_cover_and_paper():
-    (answer,) = Answers().feed(bytes.fromhex("38 00 0c 0f"))
-    assert (answer.offline, answer.cover_open, answer.paper_end) == (True, True, True)
+@pytest.mark.parametrize(
+    ("frame", "facts"),
+    [
+        ("10 00 00 0f", set()),
+        ("18 00 00 0f", {"offline"}),
+        ("38 00 0c 0f", {"offline", "cover_open", "paper_end"}),
+        ("10 00 03 0f", {"paper_near_end"}),
+        ("18 08 00 0f", {"offline", "cutter_error"}),
+        ("18 20 00 0f", {"offline", "unrecoverable_error"}),
+        ("18 40 00 0f", {"offline", "error"}),
+        ("18 04 00 0f", {"offline", "error"}),
+    ],
+)
+def test_an_automatic_status_tells_what_the_manual_says(frame, facts):
+    (answer,) = Answers().feed(bytes.fromhex(frame))
+    names = ("offline", "cover_open", "cutter_error", "unrecoverable_error", "error", "paper_near_end", "paper_end")
+    assert {name for name in names if getattr(answer, name)} == facts
+
+
+def test_the_word_that_the_buffer_is_cleared_is_heard_amid_others():
+    assert Answers().feed(FRAME + CLEARED + b"\x12") == [AutomaticStatus(FRAME), Cleared(), STATUS]
 
 
 def test_a_picture_wider_than_the_line_is_an_error_not_a_garbled_slip():

@@ -1,20 +1,23 @@
 """How a slip is printed on any line: ask how the printer is, send, wait for its word.
 
 The rule of the house: silence is never taken for success. Before the first byte of a job anything doubtful is REFUSED,
-which is safe to try again; after it anything doubtful is UNKNOWN, and the slip's link must be revoked.
+which is safe to try again; after it anything doubtful is UNKNOWN, and the slip's link must be revoked. A model that
+cannot prove a slip at all gives TAKEN, and a person is asked.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import Enum
 
+from appliance.adapters.printers import judgement
 from appliance.adapters.printers.transport import Transport
 from appliance.errors import PrinterUnreachableError
 from appliance.formats import escpos
+from appliance.formats.escpos import AutomaticStatus, Cleared, PaperStatus, ProcessId, RealTimeStatus
 from appliance.formats.printer_profiles import Confirmation, Profile
 from appliance.ports import Paper, PrinterStatus, PrintJob, PrintOutcome
 
@@ -26,20 +29,20 @@ class Timing:
     """Seconds."""
 
     open_s: float = 5.0
-    write_s: float = 5.0  # for one piece; a printer at work holds its line for a second or two
+    write_s: float = 3.5  # for one piece; a printer at work holds its line for a second or two, and staff are told in 5
     answer_s: float = 2.0  # DLE EOT is answered at once; network printers take up to 0.5 s
     confirm_s: float = 20.0  # from the last byte to the process id: printing, cutting, and a roll being changed
     quiet_s: float = 0.05  # nothing for so long: no answer to an earlier question is on its way
+    settle_s: float = 5.0  # a slip of 14 cm at 50 mm/s, the slowest printers': so long after it trouble may be its own
 
 
 PIECE_BYTES = 4096  # a failing line is noticed after at most so much
-
-
-class _Question(Enum):
-    PRINTER = escpos.ASK_PRINTER
-    OFFLINE_CAUSE = escpos.ASK_OFFLINE_CAUSE
-    ERROR_CAUSE = escpos.ASK_ERROR_CAUSE
-    PAPER = escpos.ASK_PAPER
+QUESTIONS = (escpos.ASK_PRINTER, escpos.ASK_OFFLINE_CAUSE, escpos.ASK_ERROR_CAUSE, escpos.ASK_PAPER)
+REHEARSAL = b"idle"  # a process id of no slip: theirs are hexadecimal
+IN_TURN = (ProcessId, PaperStatus)  # answers that may come long after they were asked for
+LOOK_EVERY_S = 2.0
+SETTLE_LOOKS = 5
+LISTEN_S = 0.005  # after each piece, for what has come unasked
 
 
 class ConversingPrinter:
@@ -50,14 +53,19 @@ class ConversingPrinter:
         self._profile = profile
         self._timing = timing or Timing()
         self._turn = asyncio.Lock()
+        self._answers = escpos.Answers()
+        self._kept: list[escpos.Answer] = []  # that came in its turn, while something else was asked
+        self._under_way: PrinterStatus | None = None  # how it is, as told since the slip began
 
     async def status(self) -> PrinterStatus:
+        if self._under_way is not None:
+            return self._under_way
         async with self._turn:
             try:
-                await self._transport.open(self._timing.open_s)
+                await self._open()
                 return await self._how_it_is()
             except PrinterUnreachableError as error:
-                return PrinterStatus(reachable=False, detail=f"{error.summary}. {error.hint}")
+                return _unreachable(error)
             finally:
                 await self._transport.close()
 
@@ -65,118 +73,213 @@ class ConversingPrinter:
         """REFUSED until the first byte of the job, UNKNOWN from there until the printer's word."""
         async with self._turn:
             try:
-                return await self._converse(job)
+                outcome = await self._converse(job)
+                await self._transport.close()
+                if outcome is PrintOutcome.UNKNOWN:
+                    await self._drop_the_rest()
+                return outcome
             finally:
+                self._under_way = None
                 await self._transport.close()
 
     async def _converse(self, job: PrintJob) -> PrintOutcome:
         try:
-            await self._transport.open(self._timing.open_s)
+            await self._open()
             status = await self._how_it_is()
+            if not status.ready:
+                log.warning("slip %s not sent: %s", job.number, status.detail)
+                return PrintOutcome.REFUSED
+            self._under_way = status
+            if job.after_doubt and not await self._starts_clean():
+                log.warning(
+                    "slip %s not sent: the printer is ready, but does not confirm as its model does", job.number
+                )
+                return PrintOutcome.REFUSED
+            proves = await self._proves()
         except PrinterUnreachableError as error:
             log.warning("slip %s not sent: %s", job.number, error.summary)
             return PrintOutcome.REFUSED
-        if not status.ready:
-            log.warning("slip %s not sent: %s", job.number, status.detail)
-            return PrintOutcome.REFUSED
         try:
             await self._send(job.data)
-            printed = await self._confirmed(job.process_id)
+            return await self._judge(job, proves=proves)
         except PrinterUnreachableError as error:
+            self._under_way = _unreachable(error)
             log.warning("slip %s: the line broke after its first byte: %s", job.number, error.summary)
             return PrintOutcome.UNKNOWN
-        return PrintOutcome.PRINTED if printed else PrintOutcome.UNKNOWN
+
+    # -- before the slip -------------------------------------------------------------------------------------------
+
+    async def _open(self) -> None:
+        self._forget_answers()
+        await self._transport.open(self._timing.open_s)
+
+    async def _starts_clean(self) -> bool:
+        """Nothing of an earlier slip comes out in front of the next one, and a printer that confirms does.
+
+        Paper moves only when all that is known: a printer that does not confirm is asked again and again.
+        """
+        if not (self._profile.clears and await self._cleared()):
+            await self._send(escpos.end_unfinished())
+        if self._profile.confirmation is Confirmation.PROCESS_ID:
+            await self._send(escpos.INITIALISE + escpos.request_process_id(REHEARSAL))
+            if not await self._has_answered(REHEARSAL):
+                return False
+        await self._send(escpos.INITIALISE + escpos.tear(self._profile))  # what hangs from the printer
+        return True
+
+    async def _cleared(self) -> bool:
+        await self._transport.write(escpos.CLEAR, self._timing.write_s)
+        return await self._hear(lambda answer: isinstance(answer, Cleared), self._timing.answer_s) is not None
+
+    async def _proves(self) -> bool:
+        """Whether this printer's word on the slip will count: that in its turn does if it also comes now."""
+        if self._profile.confirmation is not Confirmation.STATUS:
+            return self._profile.confirmation is Confirmation.PROCESS_ID
+        return self._profile.in_turn and await self._ask_in_turn(self._timing.answer_s) is not None
+
+    # -- the slip, and after it ------------------------------------------------------------------------------------
 
     async def _send(self, data: bytes) -> None:
         for start in range(0, len(data), PIECE_BYTES):
             await self._transport.write(data[start : start + PIECE_BYTES], self._timing.write_s)
+            if self._profile.automatic:
+                await self._listen()
 
-    async def _confirmed(self, process_id: bytes) -> bool:
+    async def _listen(self) -> None:
+        """What has come so far: paper may have run out in mid-slip."""
+        for answer in self._answers.feed(await self._transport.read(LISTEN_S)):
+            self._note(answer)
+
+    async def _judge(self, job: PrintJob, *, proves: bool) -> PrintOutcome:
         match self._profile.confirmation:
             case Confirmation.PROCESS_ID:
-                return await self._has_answered(escpos.ProcessId(process_id))
+                printed = await self._has_answered(job.process_id)
+            case Confirmation.STATUS if proves:
+                printed = await self._worked_through()
             case Confirmation.STATUS:
-                return (await self._how_it_is()).ready
+                return PrintOutcome.TAKEN if await self._stays_ready() else PrintOutcome.UNKNOWN
             case Confirmation.NONE:
-                return True
+                return PrintOutcome.TAKEN
+        if printed and self._profile.automatic:
+            with contextlib.suppress(PrinterUnreachableError):  # the slip is out, whatever becomes of the line now
+                await self._transport.write(escpos.AUTOMATIC_OFF, self._timing.write_s)
+        return PrintOutcome.PRINTED if printed else PrintOutcome.UNKNOWN
 
-    async def _has_answered(self, expected: escpos.ProcessId) -> bool:
+    async def _worked_through(self) -> bool:
+        await self._transport.write(escpos.ASK_PAPER_IN_TURN, self._timing.write_s)
+        paper = await self._word(lambda answer: isinstance(answer, PaperStatus))
+        return isinstance(paper, PaperStatus) and not paper.paper_end and (await self._how_it_is()).ready
+
+    async def _stays_ready(self) -> bool:
+        """DLE EOT is answered while the slip is still in the buffer: trouble of its own may come until it is out."""
+        for _ in range(SETTLE_LOOKS):
+            if not (await self._how_it_is()).ready:
+                return False
+            await asyncio.sleep(self._timing.settle_s / SETTLE_LOOKS)
+        return (await self._how_it_is()).ready
+
+    async def _has_answered(self, process_id: bytes) -> bool:
         """Whether this very id comes back in time; the late id of another slip confirms nothing."""
-        return await self._hear(lambda answer: answer == expected, self._timing.confirm_s) is not None
+        expected = ProcessId(process_id)
+        return await self._word(lambda answer: answer == expected) is not None
+
+    async def _word(self, wanted: Callable[[escpos.Answer], bool]) -> escpos.Answer | None:
+        """The answer that proves the slip. A printer that tells nothing by itself is looked at meanwhile."""
+        deadline = _now() + self._timing.confirm_s
+        looks = self._profile.real_time and not self._profile.automatic
+        while (left := deadline - _now()) > 0:
+            if answer := await self._hear(wanted, min(left, LOOK_EVERY_S) if looks else left):
+                return answer
+            if looks and (status := await self._look()):
+                self._tell(status)
+        return None
+
+    async def _drop_the_rest(self) -> None:
+        """What the printer still holds of a doubtful slip would come out when its paper is changed."""
+        if not self._profile.clears:
+            return
+        try:
+            await self._open()
+            await self._cleared()
+        except PrinterUnreachableError as error:
+            log.warning("what the printer may still hold was not cleared: %s", error.summary)
+
+    # -- questions and answers -------------------------------------------------------------------------------------
 
     async def _how_it_is(self) -> PrinterStatus:
         if self._profile.confirmation is Confirmation.NONE:
-            return PrinterStatus(reachable=True, detail="This model does not tell how it is.")
+            return PrinterStatus(reachable=True, detail=judgement.TELLS_NOTHING)
         await self._drop_late_answers()
-        answers: dict[_Question, escpos.RealTimeStatus] = {}
-        for question in _Question:
+        if not self._profile.real_time:
+            return await self._how_it_is_in_turn()
+        return await self._look() or PrinterStatus(reachable=False, detail=judgement.NO_ANSWER)
+
+    async def _look(self) -> PrinterStatus | None:
+        """None when it does not answer."""
+        answers: list[RealTimeStatus] = []
+        for question in QUESTIONS:
             answer = await self._ask(question)
             if answer is None:
-                return PrinterStatus(reachable=False, detail=NO_ANSWER)
-            answers[question] = answer
-        return _judge(answers)
+                return None
+            answers.append(answer)
+        return judgement.judge_real_time(*answers)
+
+    async def _how_it_is_in_turn(self) -> PrinterStatus:
+        paper = await self._ask_in_turn(self._timing.answer_s)
+        if paper is None:  # it may have taken the question for dots of a slip that broke off
+            await self._send(escpos.end_unfinished())
+            paper = await self._ask_in_turn(self._timing.answer_s)
+        silent = PrinterStatus(reachable=False, detail=judgement.NO_ANSWER_IN_TURN)
+        return judgement.judge_in_turn(paper) if paper else silent
 
     async def _drop_late_answers(self) -> None:
         """An answer left over from an earlier conversation would be taken for that to the first question."""
         deadline = _now() + self._timing.answer_s
         while _now() < deadline and await self._transport.read(self._timing.quiet_s):
             pass
+        self._forget_answers()
 
-    async def _ask(self, question: _Question) -> escpos.RealTimeStatus | None:
-        await self._transport.write(question.value, self._timing.write_s)
-        answer = await self._hear(lambda answer: isinstance(answer, escpos.RealTimeStatus), self._timing.answer_s)
-        return answer if isinstance(answer, escpos.RealTimeStatus) else None
+    def _forget_answers(self) -> None:
+        self._answers, self._kept = escpos.Answers(), []
+
+    async def _ask(self, question: bytes) -> RealTimeStatus | None:
+        await self._transport.write(question, self._timing.write_s)
+        answer = await self._hear(lambda answer: isinstance(answer, RealTimeStatus), self._timing.answer_s)
+        return answer if isinstance(answer, RealTimeStatus) else None
+
+    async def _ask_in_turn(self, within_s: float) -> PaperStatus | None:
+        await self._transport.write(escpos.ASK_PAPER_IN_TURN, self._timing.write_s)
+        answer = await self._hear(lambda answer: isinstance(answer, PaperStatus), within_s)
+        return answer if isinstance(answer, PaperStatus) else None
 
     async def _hear(self, wanted: Callable[[escpos.Answer], bool], within_s: float) -> escpos.Answer | None:
         """The first wanted answer; None when the time is over, however much else the printer chatters."""
-        parser, deadline = escpos.Answers(), _now() + within_s
-        while (left := deadline - _now()) > 0:
-            for answer in parser.feed(await self._transport.read(left)):
-                if wanted(answer):
-                    return answer
-        return None
+        deadline = _now() + within_s
+        while not (found := [answer for answer in self._kept if wanted(answer)]):
+            if (left := deadline - _now()) <= 0:
+                return None
+            for answer in self._answers.feed(await self._transport.read(left)):
+                self._note(answer)
+        self._kept = [answer for answer in self._kept if isinstance(answer, IN_TURN) and answer is not found[0]]
+        return found[0]
+
+    def _note(self, answer: escpos.Answer) -> None:
+        """While a slip is under way, what the printer tells of itself is told on."""
+        if isinstance(answer, AutomaticStatus):
+            self._tell(judgement.judge_automatic(answer))
+        else:
+            self._kept.append(answer)
+
+    def _tell(self, status: PrinterStatus) -> None:
+        if self._under_way is None:
+            return
+        if status.ready != self._under_way.ready:
+            log.warning("while a slip is under way: %s", status.detail)
+        self._under_way = status
 
 
-NO_ANSWER = (
-    "The printer takes bytes but answers nothing. Check [printer] model, and that no other program holds the printer; "
-    "a model that never answers is generic-80-mute or generic-58-mute."
-)
-
-
-def _judge(answers: dict[_Question, escpos.RealTimeStatus]) -> PrinterStatus:
-    cause, fault, roll = (answers[q] for q in (_Question.OFFLINE_CAUSE, _Question.ERROR_CAUSE, _Question.PAPER))
-    paper = (
-        Paper.OUT if roll.paper_end or cause.stopped_by_paper_end else Paper.LOW if roll.paper_near_end else Paper.OK
-    )
-    error = cause.error or fault.cutter_error or fault.unrecoverable_error
-    offline = answers[_Question.PRINTER].offline
-    explained = paper is Paper.OUT or cause.cover_open or error
-    return PrinterStatus(
-        reachable=True,
-        paper=paper,
-        cover_open=cause.cover_open,
-        error=error or (offline and not explained),
-        detail=_sentence(paper, cause, fault, offline=offline),
-    )
-
-
-def _sentence(paper: Paper, cause: escpos.RealTimeStatus, fault: escpos.RealTimeStatus, *, offline: bool) -> str:
-    """The first thing to put right; a cover is opened to change the roll, so it comes before the paper."""
-    for is_so, sentence in (
-        (cause.cover_open, "The printer's cover is open: close it."),
-        (paper is Paper.OUT, "The printer is out of paper: put in a new roll."),
-        (fault.cutter_error, "The paper cutter is jammed: open the cover, take out the paper, switch off and on."),
-        (
-            fault.unrecoverable_error,
-            "The printer reports a fault that only service can clear: switch it off and on once.",
-        ),
-        (cause.error, "The printer reports an error: switch it off and on."),
-        (offline, "The printer is offline: press its feed button, or switch it off and on."),
-        (paper is Paper.LOW, "The paper roll is nearly used up."),
-    ):
-        if is_so:
-            return sentence
-    return "The printer is ready."
+def _unreachable(error: PrinterUnreachableError) -> PrinterStatus:
+    return PrinterStatus(reachable=False, paper=Paper.UNKNOWN, detail=f"{error.summary}. {error.hint}")
 
 
 def _now() -> float:

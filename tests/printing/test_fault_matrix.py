@@ -1,0 +1,114 @@
+"""Whatever the printer does, at whatever byte: never two slips that work, and one within two minutes of its return."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from appliance.formats import printer_profiles
+from tests.printing.box import Ear, PrintingBox
+from tests.printing.machine import CUT_OFF, TOLD, Fault, Machine
+from tests.printing.virtual_time import run
+
+SLIP_BYTES = 5_700  # a little less than a small slip has, so that every fault strikes in it
+STRIDE = 16
+TOLD_WITHIN_S = 5.0
+BACK_WITHIN_S = 120.0
+OUT = ("printed", "unconfirmed")
+SETTLED_S = 40.0  # after the return: answers that are late by 30 s have come as well
+LASTS_S = (1.0, 12.0, 45.0, 200.0)  # shorter than any time-out, within the confirmation's, longer, and for long
+
+
+@dataclass(frozen=True)
+class Case:
+    fault: Fault
+    byte: int
+    lasts_s: float
+    model: str
+    serial: bool
+
+    def __str__(self) -> str:
+        line = "a serial line" if self.serial else "USB"
+        return f"{self.fault} at byte {self.byte} for {self.lasts_s:g} s, {self.model} on {line}"
+
+
+def cases(model: str) -> Iterator[Case]:
+    """Every fault at every sixteenth byte of a slip; how long it lasts, and on which line, goes round."""
+    for at, byte in enumerate(range(0, SLIP_BYTES, STRIDE)):
+        for number, fault in enumerate(Fault):
+            yield Case(fault, byte, LASTS_S[(at + number) % len(LASTS_S)], model, serial=at // 4 % 2 == 1)
+
+
+async def play(case: Case) -> list[str]:
+    """What went wrong; nothing should."""
+    machine = Machine(seed=case.byte)
+    machine.arm(case.fault, case.byte, case.lasts_s)
+    box, ear = PrintingBox(machine, case.model, serial=case.serial), Ear()
+    logging.getLogger("slipway.printing").addHandler(ear)
+    try:
+        await box.start()
+        await box.open_share()
+        await _until_settled(box)
+        return [f"{case}: {wrong}" for wrong in await _judge(case, box, ear)]
+    finally:
+        logging.getLogger("slipway.printing").removeHandler(ear)
+        await box.stop()
+
+
+async def _until_settled(box: PrintingBox) -> None:
+    loop, machine = asyncio.get_running_loop(), box.machine
+    async with asyncio.timeout(600.0):
+        await machine.mended.wait()
+    await asyncio.sleep(SETTLED_S)
+    if (await box.slips())[-1] == "unconfirmed" and not box.live(loop.time()):
+        await box.desk.lost({"number": f"S-{len(await box.slips()):05d}"})  # staff have looked
+    if (await box.slips())[-1] not in OUT:
+        await asyncio.sleep(machine.mended_at + BACK_WITHIN_S - loop.time())
+
+
+async def _judge(case: Case, box: PrintingBox, ear: Ear) -> list[str]:
+    machine, now = box.machine, asyncio.get_running_loop().time()
+    wrong = []
+    if machine.struck_at < 0:
+        wrong.append("the fault never struck")
+    if machine.letters:
+        wrong.append(f"{len(machine.letters)} letters on the paper")
+    if twice := box.ever_two_live():
+        wrong.append(f"two live slips: {twice}")
+    live = box.live(now)
+    if len(live) != 1 or live[0].at > machine.mended_at + BACK_WITHIN_S:
+        wrong.append(f"{len(live)} live slips after the printer's return: {await box.slips()}")
+    soon = machine.struck_at + TOLD_WITHIN_S
+    told = any(machine.struck_at <= at <= soon for at, what in ear.heard if "ready again" not in what)
+    tells = printer_profiles.find(case.model).real_time
+    silent = case.serial and case.fault in CUT_OFF
+    if tells and not silent and case.fault in TOLD and case.lasts_s > TOLD_WITHIN_S and not told:
+        wrong.append(f"staff heard nothing within {TOLD_WITHIN_S:g} s of {machine.struck_at:.1f}: {ear.heard}")
+    return wrong
+
+
+def play_all(played: list[Case]) -> None:
+    wrong = [what for case in played for what in run(play(case))]
+    assert not wrong, f"{len(wrong)} of {len(played)}:\n" + "\n".join(wrong[:10])
+
+
+# Steps that share no factor with the number of faults: every byte, every fault and every while come up.
+@pytest.mark.parametrize(
+    ("model", "step", "at_least"),
+    [("TM-T20II", 3, 900), ("generic-80", 13, 200), ("generic-80-gs-r", 31, 80), ("generic-80-mute", 31, 80)],
+)
+def test_no_fault_in_a_slip_gives_two_live_slips_or_none(model: str, step: int, at_least: int) -> None:
+    played = list(cases(model))[::step]
+    assert len(played) >= at_least
+    play_all(played)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("model", ["TM-T20II", "generic-80", "generic-80-gs-r", "generic-80-mute"])
+def test_no_fault_at_any_sixteenth_byte_gives_two_live_slips_or_none(model: str) -> None:
+    play_all(list(cases(model)))
