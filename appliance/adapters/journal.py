@@ -82,6 +82,7 @@ class SqliteTransaction:
         self._connection = connection
         self._statements = statements
         self.has_forgotten = False
+        self._undo: list[Callable[[], object]] = []
 
     def do(self, name: str, **values: Value) -> None:
         self._connection.execute(self._statements[name], values)
@@ -99,6 +100,15 @@ class SqliteTransaction:
         if row is None:
             raise JournalError(f"the journal has no row for {name}")
         return row
+
+    def if_undone(self, undo: Callable[[], object]) -> None:
+        self._undo.append(undo)
+
+    def undo(self) -> None:
+        if self._connection.in_transaction:  # SQLite may have taken it back already
+            self._connection.execute("ROLLBACK")
+        while self._undo:
+            self._undo.pop()()
 
 
 class SqliteJournal:
@@ -151,7 +161,7 @@ class SqliteJournal:
     async def run(self, work: Callable[[SqliteTransaction], T]) -> T:
         """Run `work` in the journal's thread, in one transaction that is on the disk when this returns.
 
-        A full disk is waited out: `work` is then run again, after all that it did was taken back.
+        A full disk is waited out: `work` is then undone and run again.
         """
         loop, waited = asyncio.get_running_loop(), False
         while True:
@@ -179,8 +189,7 @@ class SqliteJournal:
                 result = work(transaction)
                 connection.execute("COMMIT")
             except BaseException:
-                if connection.in_transaction:  # SQLite may have taken it back already
-                    connection.execute("ROLLBACK")
+                transaction.undo()
                 raise
         except sqlite3.Error as error:
             failed = _FullError if _is_full(error) else JournalError

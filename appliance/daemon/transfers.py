@@ -8,7 +8,8 @@ over and everything it brought is placed; what a crash cut short is ended by the
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 from appliance.daemon.auditing import Trail
 from appliance.daemon.placing import Arrived
@@ -17,6 +18,7 @@ from appliance.formats.sealed import Sealer
 from appliance.ports import Peer, Row, Transaction
 
 CUT_SHORT = "the box stopped before the association ended"
+Key = TypeVar("Key")
 Orphan = tuple[bytes, str, str, str]  # study and sender of what belongs to no association that is known
 
 
@@ -75,15 +77,21 @@ class Transfers:
         arrival = arrived.receipt.arrival
         if peer is None:
             orphan = (study_key, arrival.calling_ae_title, arrival.called_ae_title, arrival.address)
-            row = self._orphans.get(orphan)
-            row = self._orphans[orphan] = self._begin(tx, arrived, study_key) if row is None else row
+            row = self._known_or_begun(tx, self._orphans, orphan, arrived, study_key)
         else:
-            rows = self._rows.setdefault(peer, {})
-            row = rows.get(study_key)
-            row = rows[study_key] = self._begin(tx, arrived, study_key) if row is None else row
+            row = self._known_or_begun(tx, self._rows.setdefault(peer, {}), study_key, arrived, study_key)
             if peer in self._open:
                 self._sending[peer] = study_key
         self._grown[row] += 1
+        tx.if_undone(self._grown.clear)
+
+    def _known_or_begun(
+        self, tx: Transaction, rows: dict[Key, int], key: Key, arrived: Arrived, study_key: bytes
+    ) -> int:
+        if key not in rows:
+            rows[key] = self._begin(tx, arrived, study_key)
+            tx.if_undone(lambda: rows.pop(key))
+        return rows[key]
 
     def count(self, tx: Transaction) -> None:
         """Write down what `placed` was told in this transaction."""
@@ -106,9 +114,10 @@ class Transfers:
 
     def settle(self, tx: Transaction, over: list[Peer]) -> None:
         for peer in over:
-            rows = list(self._rows.pop(peer, {}).values())
-            refused = self._refused.pop(peer, Counter())
+            begun, refused = self._rows.pop(peer, {}), self._refused.pop(peer, Counter())
             self._touched.discard(peer)
+            tx.if_undone(partial(self._unsettle, peer, begun, refused))
+            rows = list(begun.values())
             why = ", ".join(f"{count} refused ({code})" for code, count in sorted(refused.items()))
             for row in rows:
                 last = row == rows[-1]  # of which study the refused ones were is not known
@@ -121,6 +130,10 @@ class Transfers:
                 }
                 self._trail.record(tx, Event(Kind.TRANSFERRED, Outcome.SERIOUS_FAILURE, why=why, **facts))
 
+    def _unsettle(self, peer: Peer, begun: dict[bytes, int], refused: Counter[str]) -> None:
+        self._rows[peer], self._refused[peer] = begun, refused
+        self._touched.add(peer)
+
     def resume(self, tx: Transaction) -> None:
         """Find what a crash cut short: instances that it left unplaced are counted there."""
         for row in tx.all("transfers"):
@@ -130,6 +143,7 @@ class Transfers:
     def settle_orphans(self, tx: Transaction) -> None:
         for row in self._orphans.values():
             self._end(tx, tx.one("transfer", id=row), CUT_SHORT)
+        tx.if_undone(partial(self._orphans.update, dict(self._orphans)))
         self._orphans.clear()
 
     def _end(self, tx: Transaction, row: Row, why: str) -> None:

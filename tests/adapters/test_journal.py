@@ -124,10 +124,12 @@ def set_room(journal: SqliteJournal, pages: int) -> int:
 async def test_a_full_disk_is_waited_out_and_nothing_is_done_twice(tmp_path: Path) -> None:
     journal = SqliteJournal(tmp_path / "journal.db", full_pause_s=0.01)
     await journal.open()
-    loop, tries = asyncio.get_running_loop(), asyncio.Semaphore(0)
+    loop, tries, remembered = asyncio.get_running_loop(), asyncio.Semaphore(0), [0]
 
     def work(tx: Transaction) -> None:
         loop.call_soon_threadsafe(tries.release)
+        remembered.append(remembered[-1] + 1)
+        tx.if_undone(remembered.pop)
         add_share(tx, sealed=bytes(100_000))
 
     await loop.run_in_executor(journal._executor, set_room, journal, 1)
@@ -138,6 +140,7 @@ async def test_a_full_disk_is_waited_out_and_nothing_is_done_twice(tmp_path: Pat
     assert await journal.run(lambda tx: tx.all("shares", limit=9)) == [], "reading goes on meanwhile"
     await loop.run_in_executor(journal._executor, set_room, journal, 1 << 20)
     await waiting
+    assert remembered == [0, 1]
     assert len(await journal.run(lambda tx: tx.all("shares", limit=9))) == 1
     await journal.close()
 
