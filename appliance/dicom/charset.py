@@ -33,6 +33,8 @@ _RIGHT_HALVES = {
     203: "iso8859_15",
 }
 
+_DECLARED = {str(number): codec for number, codec in _RIGHT_HALVES.items()}
+
 # PS3.3 C.12.1.1.2: these replace everything and know no escape sequences.
 _STAND_ALONE = {"192": "utf_8", "GB18030": "gb18030", "GBK": "gbk"}
 
@@ -60,8 +62,9 @@ _RUNS = re.compile(rb"\x1b[ -/]+[0-~]|\x1b|[\x80-\xff]+|[\x00-\x1a\x1c-\x7f]+")
 _PAIR = re.compile(rb"[!-~]{2}")
 _HIGH = bytes(b | 0x80 if 0x21 <= b <= 0x7E else b for b in range(256))
 
-# C0, DEL, C1; and the marks that turn the direction of text, with which a name on paper can be made to read as another.
-_CONTROLS = dict.fromkeys([*range(0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A)])
+# C0, DEL, C1, what breaks a line; and the marks that turn the direction of text, with which a name on paper can be made
+# to read as another.
+_CONTROLS = dict.fromkeys([*range(0x20), *range(0x7F, 0xA0), *range(0x2028, 0x202F), *range(0x2066, 0x206A)])
 
 NAME_RESETS = re.compile(rb"[\\^=\t\n\f\r]")  # PS3.5 6.1.2.5.3: where a person name returns to the first set
 TEXT_RESETS = re.compile(rb"[\\\t\n\f\r]")
@@ -120,11 +123,11 @@ def _decode_kanji(run: bytes, left: int) -> str:
 def repertoire(terms: tuple[str, ...]) -> Repertoire:
     """The repertoire for the values of (0008,0005), misspellings of the field included; never raises."""
     keys = [_key(term) for term in terms] or ["6"]
-    known = all(key in _STAND_ALONE or (key.isdigit() and int(key) in _RIGHT_HALVES) for key in keys)
+    known = all(key in _STAND_ALONE or key in _DECLARED for key in keys)
     first = keys[0]
     if first in _STAND_ALONE:
         return Repertoire(_STAND_ALONE[first], "", known)
-    return Repertoire("", _RIGHT_HALVES.get(int(first), "") if first.isdigit() else "", known)
+    return Repertoire("", _DECLARED.get(first, ""), known)
 
 
 def _key(term: str) -> str:
