@@ -22,8 +22,6 @@ from __future__ import annotations
 
 import re
 
-from pydicom._uid_dict import UID_dictionary
-
 from appliance.dicom.pdu import AcceptedContext, AssociateRequest, ProposedContext, Result
 
 VERIFICATION = "1.2.840.10008.1.1"
@@ -36,7 +34,18 @@ DEFLATED_LE = "1.2.840.10008.1.2.1.99"
 _UID = re.compile(r"[0-9]+(\.[0-9]+)+")  # as senders write them: more than the standard allows
 _DICOM_ROOT = "1.2.840.10008."
 _STORAGE_ROOTS = ("1.2.840.10008.5.1.4.1.1.", "1.2.840.10008.5.1.4.34.")  # where the standard puts new ones
-_STORAGE_NAME = re.compile(r"Storage( SOP Class)?( - (For Presentation|For Processing|Trial))?\Z")
+_STORAGE_ELSEWHERE = frozenset(
+    f"1.2.840.10008.{end}"
+    for end in (
+        "1.3.10",  # Media Storage Directory
+        *("5.1.1.27", "5.1.1.29", "5.1.1.30"),  # Stored Print, hardcopies: retired
+        *("5.1.4.38.1", "5.1.4.39.1"),  # Hanging Protocol, Color Palette
+        *("5.1.4.43.1", "5.1.4.44.1", "5.1.4.45.1"),  # implant templates
+    )
+)
+_NOT_STORAGE = re.compile(  # of those roots: queries, inventories, worklists and verifications
+    r"1\.2\.840\.10008\.5\.1\.4\.(1\.1\.(200\.[456]|201\.([23456]|1\.1))|34\.([234569]|4\.[1234]|5\.1|6\.[12345]|8))"
+)
 
 # JPIP, PS3.5 A.6 and A.7: such a dataset holds the address of a server in the hospital instead of the pixels.
 _REFERENCED = frozenset(f"1.2.840.10008.1.2.4.{n}" for n in (94, 95, 204, 205))
@@ -52,8 +61,7 @@ def is_storage(uid: str) -> bool:
         return False
     if not uid.startswith(_DICOM_ROOT):
         return True
-    name = UID_dictionary[uid][0] if uid in UID_dictionary else ""
-    return bool(_STORAGE_NAME.search(name)) if name else uid.startswith(_STORAGE_ROOTS)
+    return uid in _STORAGE_ELSEWHERE or (uid.startswith(_STORAGE_ROOTS) and not _NOT_STORAGE.fullmatch(uid))
 
 
 def choose_transfer_syntax(proposed: tuple[str, ...]) -> str:
