@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,18 +15,31 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="The slip printer: list, status, test.")
 
+NO_MODEL = "  # it does not say what it is; see docs/printers.md"
+
 
 @app.command("list")
-def list_(config: Config = DEFAULT_CONFIG, *, json: Json = False) -> None:
-    """Receipt printers on USB, with the words for [printer] device."""
-    from appliance.adapters.printers import list_usb
+def list_(
+    config: Config = DEFAULT_CONFIG,
+    *,
+    json: Json = False,
+    network: Annotated[
+        list[str] | None, typer.Option(metavar="ADDRESS", help="Also look at port 9100 there. May be repeated.")
+    ] = None,
+) -> None:
+    """Receipt printers on USB, serial ports and named addresses, with the words for [printer]."""
+    from appliance.adapters.printers import finding
 
-    rows = [vars(printer) for printer in list_usb()]
+    found = finding.find_local() + run(finding.find_at(network or []))
+    rows = [vars(one) for one in found]
     if json:
         print_json(rows)
-    else:
-        columns = list(rows[0]) if rows else []
-        print_table(rows, columns, "No receipt printer on USB. Check its power and cable, then try again.")
+        return
+    empty = "No receipt printer on USB, no serial port. Check power and cable, then try again."
+    print_table(rows, ["device", "maker", "name", "serial", "model"], empty)
+    if found:
+        print(f'\nFor {config}:\n[printer]\ndevice = "{found[0].device}"')
+        print(f'model = "{found[0].model or "generic-80"}"' + ("" if found[0].model else NO_MODEL))
 
 
 @app.command()

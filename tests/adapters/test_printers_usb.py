@@ -117,6 +117,23 @@ def test_of_two_printers_the_settings_must_name_one(bench):
     assert (len(bench.device.jobs("SN1")), len(bench.device.jobs("SN2"))) == (0, 1)
 
 
+def test_udevs_name_tells_which_of_two_printers_it_is_and_follows_it_to_another_port(bench, tmp_path):
+    bench.device.plug("SN1", "ConfirmingPrinter", [], True)
+    bench.device.plug("SN2", "ConfirmingPrinter", [], True)
+    name = tmp_path / "slipway-printer"
+    bench.host.use(f"usb://{name}", CONFIRMING, asdict(timing()))
+    assert bench.host.print(*PRINT) == "refused"
+    name.symlink_to(bench.device.node("SN2"))
+    assert bench.host.print(*PRINT) == "printed"
+    bench.device.unplug("SN2")
+    bench.device.plug("SN2", "ConfirmingPrinter", [], True)
+    assert bench.host.print(*PRINT) == "refused"
+    name.unlink()
+    name.symlink_to(bench.device.node("SN2"))
+    assert bench.host.print(*PRINT) == "printed"
+    assert (len(bench.device.jobs("SN1")), len(bench.device.jobs("SN2"))) == (0, 1)
+
+
 def test_another_printer_than_the_settings_name_is_left_alone(bench):
     bench.device.plug("SN1", "ConfirmingPrinter", [], True)
     for device in ("usb:04b8:0202", "usb:04b8:0e15:SN9"):

@@ -22,7 +22,7 @@ from appliance.ports import Printer
 DEVICE_SOCKET, NETWORK_SOCKET = "device.socket", "network.socket"  # of slipway-print and slipway-print-tcp
 RAW_PORT = 9100  # the de facto port of network printers
 USB_NAME = re.compile(r"usb:([0-9a-f]{4}):([0-9a-f]{4})(?::(.+))?", re.IGNORECASE)
-FORMS = "usb, usb:VID:PID[:SERIAL], tcp://HOST:PORT, serial:///dev/ttyUSB0, file:///DIR, none"
+FORMS = "usb, usb:VID:PID[:SERIAL], usb:///dev/NAME, tcp://HOST:PORT, serial:///dev/ttyUSB0, file:///DIR, none"
 
 
 def open_printer(device: str, profile: Profile, timing: Timing | None = None) -> Printer:
@@ -69,6 +69,8 @@ def open_transport(device: str) -> Transport:
             return _tcp(device, url)
         case "serial":
             return SerialTransport(_path(device, url), _baud(device, url))
+        case "usb" if url.path.startswith("/"):
+            return UsbTransport(Wanted(node=_path(device, url)))
     if device == "usb":
         return UsbTransport(Wanted())
     if name := USB_NAME.fullmatch(device):

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import gc
 import logging
+import os
 import weakref
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import usb.core
@@ -35,8 +37,11 @@ class Wanted:
     vendor: int | None = None
     product: int | None = None
     serial: str | None = None
+    node: Path | None = None  # udev's name for it, a link to /dev/bus/usb/BUS/DEVICE
 
     def __str__(self) -> str:
+        if self.node:
+            return f"usb://{self.node}"
         if self.vendor is None:
             return "usb"
         return f"usb:{self.vendor:04x}:{self.product:04x}" + (f":{self.serial}" if self.serial else "")
@@ -127,11 +132,17 @@ def find_printer(devices: list[Any], wanted: Wanted) -> tuple[Any, Way]:
 
 
 def _fits(device: Any, wanted: Wanted) -> bool:
+    if wanted.node:
+        return _node_of(device) == os.path.realpath(wanted.node)
     if wanted.vendor is None:
         return _is_printer(device)
     if (device.idVendor, device.idProduct) != (wanted.vendor, wanted.product):
         return False
     return wanted.serial is None or _serial(device) == wanted.serial
+
+
+def _node_of(device: Any) -> str:
+    return f"/dev/bus/usb/{device.bus:03d}/{device.address:03d}"
 
 
 def _serial(device: Any) -> str:
@@ -151,7 +162,7 @@ def find_way(device: Any, wanted: Wanted) -> Way | None:
     ways = []
     for configuration in device:
         for interface in configuration:
-            if _prints(device, interface, named=wanted.vendor is not None):
+            if _prints(device, interface, named=bool(wanted.vendor or wanted.node)):
                 ways.extend(_way(configuration, interface))
     return min(ways, key=lambda way: (way.in_endpoint is None, way.alternate), default=None)
 

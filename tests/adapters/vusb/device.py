@@ -53,6 +53,9 @@ class Bus:
         """By another program, such as CUPS."""
         self._plugged[serial][1].held = held
 
+    def node(self, serial: str) -> str:
+        return f"/dev/bus/usb/001/{self._plugged[serial][0]:03d}"
+
     def jobs(self, serial: str) -> list[str]:
         return [job.data.hex() for job in self._plugged[serial][1].machine.jobs]
 
