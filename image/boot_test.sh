@@ -28,12 +28,15 @@ StandardOutput=file:/dev/ttyS0
 StandardError=file:/dev/ttyS0
 UNIT
 cat > "$work/print.py" << 'PYTHON'
-import usb.core, usb.util
-printer = usb.core.find(idVendor=0x04B8, idProduct=0x0E15)
-interface = printer.get_active_configuration()[(0, 0)]
-usb.util.claim_interface(printer, interface)
-out = next(end for end in interface if usb.util.endpoint_direction(end.bEndpointAddress) == usb.util.ENDPOINT_OUT)
-out.write(b"paper", timeout=5000)
+import asyncio
+from pathlib import Path
+
+from appliance.adapters.printers import open_apart
+from appliance.formats import printer_profiles
+from appliance.ports import PrintJob
+
+printer = open_apart("usb", printer_profiles.find("generic-80-mute"), Path("/run/slipway-print"))
+print(asyncio.run(printer.print(PrintJob("K1", b"paper", b"", b"0001"))))
 PYTHON
 start=$(sfdisk -d "$out/slipway.img" | awk '/slipway-root/ { sub(/,/, "", $4); print $4 }')
 debugfs -w -f - "$work/disk.img?offset=$((start * 512))" > "$work/debugfs" 2>&1 << COMMANDS
@@ -79,7 +82,7 @@ want password_login no
 want host_keys 1
 want root_mb '3[0-9]{3}'
 want address '10\.0\.2\..*'
-want printer root:slipway:660
+want printer root:slipway-print:660
 want printer_unit active
 want printer_driver free
 want printed paper

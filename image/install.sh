@@ -68,7 +68,9 @@ if [[ "$unit" == slipway-vault ]]; then
     fi
 fi
 if [[ "$unit" == slipway ]]; then
-    put systemd/slipway-retry.service /usr/lib/systemd/system/slipway-retry.service
+    for one in slipway-retry.service slipway-print.socket slipway-print.service slipway-print-tcp.socket slipway-print-tcp.service; do
+        put "systemd/$one" "/usr/lib/systemd/system/$one"
+    done
     put systemd/modprobe.d/slipway.conf /usr/lib/modprobe.d/slipway.conf
     put systemd/sysctl.d/60-slipway.conf /usr/lib/sysctl.d/60-slipway.conf
     put udev/60-slipway-printer.rules /usr/lib/udev/rules.d/60-slipway-printer.rules
@@ -81,6 +83,7 @@ systemd-sysusers ${root:+--root="$root"} "$unit.conf" 2> /dev/null
 systemd-tmpfiles --create ${root:+--root="$root"} "$unit.conf"
 ln -sf "/opt/$name/bin/$name" "$root/usr/local/bin/$name"
 inside systemctl enable -q "$unit.service"
+[[ "$unit" != slipway ]] || inside systemctl enable -q slipway-print.socket slipway-print-tcp.socket
 
 if [[ -z "$root" && -d /run/systemd/system ]]; then
     systemctl daemon-reload

@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 # What `systemd-analyze security` of systemd 252 says today, in tenths: whoever loosens a unit has to say so here.
-declare -A most=([slipway]=13 [slipway-vault]=9 [slipway-retry]=7)
+declare -A most=([slipway]=11 [slipway-print]=4 [slipway-print-tcp]=10 [slipway-vault]=9 [slipway-retry]=7)
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -16,7 +16,7 @@ fail() {
 
 # The programs do not exist on a build machine, so the copies start /bin/true; nothing else is changed.
 mkdir "$work/units"
-for unit in systemd/*.service; do
+for unit in systemd/*.service systemd/*.socket; do
     sed -E 's#^(Exec[A-Za-z]+=)/opt/.*#\1/bin/true#' "$unit" > "$work/units/${unit##*/}"
 done
 
@@ -41,6 +41,14 @@ for unit in systemd/*.service; do
     awk -v unit="$unit" -v most="${most[$name]}" \
         '/Overall exposure level/ { sub(/.*: /, ""); printf "%-34s verified, exposure %s (at most %.1f)\n", unit, $1, most / 10 }' \
         "$work/security"
+done
+
+for unit in systemd/*.socket; do
+    (cd "$work/units" && systemd-analyze verify --man=no "./${unit##*/}") > "$work/verify" 2>&1 || fail "$unit: verify"
+    if [[ -s "$work/verify" ]]; then
+        cat "$work/verify" >&2
+        fail "$unit: verify is not silent"
+    fi
 done
 
 # Users and folders, made for real under a root folder of its own. Without root, owners cannot be set: syntax only.
@@ -71,7 +79,7 @@ if rules_read --map-root-user --mount > "$work/udev" 2> /dev/null || rules_read 
     for rules in udev/*.rules; do
         grep -q "Reading rules file: /run/udev/rules.d/${rules##*/}" "$work/udev" || fail "$rules: udev did not read it"
         # The group is made by sysusers on the box, not on a build machine.
-        if grep "/${rules##*/}:[0-9]" "$work/udev" | grep -v "Unknown group 'slipway'" >&2; then
+        if grep "/${rules##*/}:[0-9]" "$work/udev" | grep -v "Unknown group 'slipway-print'" >&2; then
             fail "$rules: udev complains"
         else
             printf '%-34s read by udev without a complaint\n' "$rules"

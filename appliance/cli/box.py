@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,7 +12,14 @@ import typer
 from appliance.cli.output import DEFAULT_CONFIG, Config, Json, ask, load, mark, print_json
 
 
-def run(config: Config = DEFAULT_CONFIG, *, verbose: Annotated[bool, typer.Option(help="Log more.")] = False) -> None:
+def run(
+    config: Config = DEFAULT_CONFIG,
+    *,
+    verbose: Annotated[bool, typer.Option(help="Log more.")] = False,
+    printer_sockets: Annotated[
+        Path | None, typer.Option(help="Where systemd listens for calls to the printer; the unit says so.")
+    ] = None,
+) -> None:
     """Run the box until it is told to stop."""
     from appliance.daemon.run import run as run_box
 
@@ -22,7 +30,7 @@ def run(config: Config = DEFAULT_CONFIG, *, verbose: Annotated[bool, typer.Optio
     )
     for noisy in ("pynetdicom", "pydicom", "PIL", "asyncio", "aiohttp", "escpos", "usb"):
         logging.getLogger(noisy).setLevel(logging.CRITICAL)  # theirs may hold datasets; ours say what matters
-    sys.exit(run_box(load(config)))
+    sys.exit(run_box(load(config), printer_sockets))
 
 
 def status(config: Config = DEFAULT_CONFIG, *, json: Json = False) -> None:

@@ -25,7 +25,7 @@ touch /dev/null
 mount --bind /run/null /dev/null
 mkdir -p /run/udev/rules.d
 cp "$2" /run/udev/rules.d/
-printf 'root:x:0:\\nlp:x:7:\\nslipway:x:%s:\\n' "$3" > /run/group
+printf 'root:x:0:\\nlp:x:7:\\nslipway-print:x:%s:\\n' "$3" > /run/group
 mount --bind /run/group /etc/group
 exec umockdev-run --device "$1/devices" -- sh -c '
     mkdir -p "$UMOCKDEV_DIR/sys/bus/usb/drivers/usblp"

@@ -103,6 +103,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 UNITS = ["slipway", "slipway-vault"]
+PRINT_UNITS = ["slipway-print", "slipway-print-tcp"]
 DENIED = {
     "read /etc/shadow": {"EACCES"},
     "read /root": {"EACCES"},
@@ -121,13 +122,13 @@ DENIED = {
     "run memory that was written": {"EPERM", "EACCES"},
     "set the clock": {"EPERM"},
     "packet socket": {"EAFNOSUPPORT"},
-    "raw socket": {"EPERM"},
-    "listen on port 80": {"EACCES"},
+    "raw socket": {"EPERM", "EAFNOSUPPORT"},
+    "listen on port 80": {"EACCES", "EAFNOSUPPORT"},
 }
 DENIED_BY_THE_CONTAINER = {"set the clock"}
 
 
-@pytest.mark.parametrize("unit", UNITS)
+@pytest.mark.parametrize("unit", UNITS + PRINT_UNITS)
 @pytest.mark.parametrize("attempt", DENIED)
 def test_sandbox_denies(seen: dict[str, Any], unit: str, attempt: str) -> None:
     assert seen[unit]["attempts"][attempt] in DENIED[attempt]
@@ -147,14 +148,14 @@ def test_unit_may_write_to_its_own_folders_only_it_can_read(seen: dict[str, Any]
     assert (facts["state mode"], facts["umask"]) == ("0o700", "0077")
 
 
-@pytest.mark.parametrize("unit", UNITS)
+@pytest.mark.parametrize("unit", UNITS + PRINT_UNITS)
 def test_unit_holds_no_capability_and_gains_none(seen: dict[str, Any], unit: str) -> None:
     facts = seen[unit]["facts"]
     assert facts["capabilities"] == ""
     assert (facts["no new privileges"], facts["seccomp"]) == ("1", "2")
 
 
-@pytest.mark.parametrize("unit", UNITS)
+@pytest.mark.parametrize("unit", UNITS + PRINT_UNITS)
 def test_unit_leaves_no_core_file(seen: dict[str, Any], unit: str) -> None:
     assert seen[unit]["facts"]["core limit"] == "(0, 0)"
 
@@ -164,9 +165,41 @@ def test_box_may_listen_on_104_without_a_capability(seen: dict[str, Any]) -> Non
     assert seen["slipway"]["attempts"]["listen on port 104"] == "done"
 
 
-def test_box_hears_of_plugged_printers_and_the_vault_has_no_netlink(seen: dict[str, Any]) -> None:
-    assert seen["slipway"]["attempts"]["netlink socket"] == "done"
-    assert seen["slipway-vault"]["attempts"]["netlink socket"] == "EAFNOSUPPORT"
+def test_only_the_usb_printers_program_may_open_netlink_without_which_libusb_does_not_start(
+    seen: dict[str, Any],
+) -> None:
+    assert seen["slipway-print"]["attempts"]["netlink socket"] == "done"
+    for unit in (*UNITS, "slipway-print-tcp"):
+        assert seen[unit]["attempts"]["netlink socket"] == "EAFNOSUPPORT"
+
+
+def test_the_usb_printers_program_has_no_network(seen: dict[str, Any]) -> None:
+    assert seen["slipway-print"]["attempts"]["connect elsewhere"] == "EAFNOSUPPORT"
+
+
+def test_the_printers_programs_see_neither_settings_nor_spool(seen: dict[str, Any]) -> None:
+    for unit in PRINT_UNITS:
+        assert seen[unit]["attempts"]["see the spool"] == "EACCES"
+        assert seen[unit]["attempts"]["see the settings"] == "EACCES"
+
+
+def test_the_box_reaches_each_kind_of_printer_through_its_own_program(seen: dict[str, Any]) -> None:
+    if not seen["box importable"]:
+        pytest.skip("the box's program is not complete")
+    assert "no printer is plugged in" in seen["asked usb"], seen["print journal"]
+    assert "/dev/ttyS9 cannot be opened" in seen["asked serial:///dev/ttyS9"], seen["print journal"]
+    assert "127.0.0.1:9100 does not accept" in seen["asked tcp://127.0.0.1:9100"], seen["print journal"]
+    assert "localhost:1 does not accept" in seen["asked tcp://localhost:1"], seen["print journal"]
+    assert seen["print users"] == ["slipway-print"] * 2
+    assert seen["print active"] == [True, True]
+
+
+def test_nobody_but_the_box_may_call_the_printers_program(seen: dict[str, Any]) -> None:
+    assert "PermissionError" in seen["stranger"]
+
+
+def test_a_printers_program_that_its_deadline_ended_is_there_again(seen: dict[str, Any]) -> None:
+    assert seen["print replaced"], seen["print journal"]
 
 
 def test_vault_talks_to_this_machine_only(seen: dict[str, Any]) -> None:

@@ -80,7 +80,11 @@ def sandboxed(unit: str) -> str:
             line = "WatchdogSec=3"
         elif key == "OnFailure":
             continue
+        elif key == "Type":
+            line = "Type=notify"
         lines.append(line)
+    if not any(line.startswith("StateDirectory=") for line in lines):  # the report is written there
+        lines += [f"StateDirectory={name}", "StateDirectoryMode=0700", f"RuntimeDirectory={name}"]
     (OURS / f"{name}.service").write_text("\n".join(lines))
     ctl("daemon-reload")
     return name
@@ -95,6 +99,44 @@ def sandbox(unit: str) -> None:
     RESULTS[f"{unit} stopped process"] = comes_back(name, signal.SIGSTOP, 20)
     RESULTS[f"{unit} killed process"] = comes_back(name, signal.SIGKILL, 20)
     ctl("stop", name)
+
+
+def print_sandbox(unit: str) -> None:
+    name = sandboxed(unit)
+    ctl("start", name)
+    report = Path("/var/lib", name, "report.json")
+    RESULTS[unit] = json.loads(report.read_text()) if report.exists() else journal(name)
+    ctl("stop", name)
+
+
+ASK = """
+import asyncio, sys
+from pathlib import Path
+from appliance.adapters.printers import open_apart
+from appliance.formats import printer_profiles
+printer = open_apart(sys.argv[1], printer_profiles.find("generic-80"), Path("/run/slipway-print"))
+print(asyncio.run(printer.status()).detail)
+"""
+
+
+def real_print_services() -> None:
+    """The printers' programs in their sandboxes, called as the box calls them. There is no printer here."""
+    for device in ("usb", "serial:///dev/ttyS9", "tcp://127.0.0.1:9100", "tcp://localhost:1"):
+        RESULTS[f"asked {device}"] = said(
+            "setpriv", "--reuid=slipway", "--regid=slipway", "--clear-groups",
+            "/opt/slipway/bin/python", "-c", ASK, device,
+        )  # fmt: skip
+    RESULTS["print users"] = [shown(unit, "User") for unit in ("slipway-print", "slipway-print-tcp")]
+    RESULTS["print active"] = [is_active(unit) for unit in ("slipway-print", "slipway-print-tcp")]
+    RESULTS["stranger"] = said(
+        "setpriv", "--reuid=nobody", "--clear-groups", "/usr/bin/python3", "-c",
+        "import socket; socket.socket(socket.AF_UNIX).connect('/run/slipway-print/device.socket')",
+    )  # fmt: skip
+    pid = shown("slipway-print", "MainPID")
+    os.kill(int(pid), signal.SIGALRM)
+    RESULTS["print replaced"] = until(lambda: shown("slipway-print", "MainPID") not in ("0", pid), 20)
+    RESULTS["print journal"] = journal("slipway-print") + journal("slipway-print-tcp")
+    ctl("stop", "slipway-print", "slipway-print-tcp")
 
 
 def journal(unit: str) -> str:
@@ -232,6 +274,8 @@ def main() -> None:
     control()
     sandbox("slipway")
     sandbox("slipway-vault")
+    print_sandbox("slipway-print")
+    print_sandbox("slipway-print-tcp")
     sealed_key()
     back_off()
     RESULTS["vault importable"] = is_importable("slipway-vault", "vault.cli")
@@ -239,6 +283,7 @@ def main() -> None:
         real_vault()
     RESULTS["box importable"] = is_importable("slipway", "appliance.cli")
     if RESULTS["box importable"]:
+        real_print_services()
         real_box()
     if RESULTS["vault importable"] and RESULTS["box importable"]:
         first_slip()

@@ -89,6 +89,8 @@ def attempts() -> dict[str, str]:
         "write to /opt": tried(touch("/opt/x")),
         "write to /var/lib": tried(touch("/var/lib/x")),
         "write to /proc/sys": tried(lambda: Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").write_text("104")),
+        "see the spool": tried(lambda: list(Path("/var/lib/slipway").iterdir())),
+        "see the settings": tried(lambda: list(Path("/etc/slipway").iterdir())),
         "see PID 1": tried(lambda: Path("/proc/1/stat").read_bytes()),
         "ptrace": tried(trace_a_child),
         "become root": tried(lambda: os.setuid(0)),
