@@ -53,12 +53,16 @@ def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
 
 def _unexpected(error: BaseException) -> SlipwayError:
     """Type and place only: a message or a traceback's values could carry a patient's data into the log."""
+    hint = "Everything that was acknowledged is safe; the service starts again. Report this line to the maker."
+    return SlipwayError(f"something unexpected happened: {_place(error)}", hint=hint)
+
+
+def _place(error: BaseException) -> str:
     place, trace = "?", error.__traceback__
     while trace is not None:
         place = f"{Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}"
         trace = trace.tb_next
-    hint = "Everything that was acknowledged is safe; the service starts again. Report this line to the maker."
-    return SlipwayError(f"something unexpected happened: {type(error).__name__} at {place}", hint=hint)
+    return f"{type(error).__name__} at {place}"
 
 
 async def _run(box: Box) -> None:
@@ -78,7 +82,7 @@ async def _run(box: Box) -> None:
         recovery.cancel()
         await box.acceptor.stop()
         await box.control.stop()
-        await asyncio.to_thread(box.spool.stop)
+        box.spool.stop()
         box.acceptor.hang_up()
         await box.vault.close()
         await box.receiving.settle()
@@ -130,11 +134,31 @@ def _workers(box: Box) -> list[Coroutine[Any, Any, None]]:
         box.watch.run(),
         box.sweeping.run(),
         _watchdog(),
+        watch_callbacks(),
         _signals(),
     ]
 
 
 async def _watchdog() -> None:
+async def watch_callbacks() -> None:
+    """An error that no task would see: of one connection, which ends by it, or else of the box.
+
+    What asyncio itself would log could carry a patient's data.
+    """
+    loop = asyncio.get_running_loop()
+    failed: asyncio.Future[None] = loop.create_future()
+
+    def handle(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        if error is None or "transport" in context or failed.done():
+            log.error("unexpected: %s", _place(error) if error else "a warning of the event loop")
+        else:
+            failed.set_exception(error)
+
+    loop.set_exception_handler(handle)
+    await failed
+
+
     """A loop that is stuck stops telling systemd that it lives, and is restarted."""
     interval = system.watchdog_interval_s()
     while interval:
