@@ -95,6 +95,12 @@ class VaultRefusedError(SlipwayError):
     hint = "See `slipway status`; if the box was revoked, enrol it again with `slipway enrol URL CODE`."
 
 
+class RepositoryUnreachableError(SlipwayError):
+    code = "repository_unreachable"
+    hint = "Check the network and [audit] syslog; records wait in the journal, in order."
+    retry = True
+
+
 class NotEnrolledError(SlipwayError):
     code = "not_enrolled"
     hint = "Ask the vault's operator for a code (slipway-vault enrol-code NAME), then run `slipway enrol URL CODE`."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol, TypeVar
@@ -156,6 +156,11 @@ class Journal(Protocol):
 
         A full disk is waited out: `work` is then undone and run again.
         """
+
+
+class AuditRepository(Protocol):
+    async def deliver(self, frames: Sequence[bytes]) -> None:
+        """Syslog frames, in this order. RepositoryUnreachableError: some may have arrived, and all must go again."""
 
 
 @dataclass(frozen=True)

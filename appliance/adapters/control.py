@@ -7,6 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import pwd
+import socket
+import struct
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +22,7 @@ from appliance.errors import NotRunningError, SlipwayError
 
 SOCKET_NAME = "control.sock"
 TIMEOUT_S = 60.0  # a printer may take its time
+CREDENTIALS = struct.Struct("3i")  # SO_PEERCRED, unix(7): process, user, group
 LAST_ANSWERS_S = 2.0  # a command that hangs must not keep the box from stopping; aiohttp would give it 60
 Command = Callable[[str, dict[str, Any]], Awaitable[Any]]
 
@@ -52,7 +57,9 @@ class ControlServer:
 
     async def _handle(self, request: web.Request) -> web.Response:
         try:
-            result = await self._command(request.match_info["command"], await request.json())
+            arguments = await request.json()
+            arguments["by"] = _caller(request, str(arguments.get("by", "")))
+            result = await self._command(request.match_info["command"], arguments)
         except SlipwayError as error:
             value = {
                 "code": error.code,
@@ -62,6 +69,24 @@ class ControlServer:
             }
             return web.json_response({"error": value}, status=400)
         return web.json_response({"result": result})
+
+
+def _caller(request: web.Request, says: str) -> str:
+    """Who asks, for the audit trail: the kernel's word and, where that is another name, the caller's own."""
+    transport = request.transport
+    if transport is None:
+        return ""
+    peer = transport.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, CREDENTIALS.size)
+    name = _user_name(CREDENTIALS.unpack(peer)[1])
+    says = "".join(char for char in says if char.isprintable())[:64]
+    return name if says in ("", name) else f"{says} (as {name})"
+
+
+def _user_name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"user {uid}"
 
 
 class RemoteError(SlipwayError):
@@ -80,7 +105,7 @@ async def call(folder: Path, command: str, arguments: dict[str, Any], *, timeout
     try:
         async with (
             aiohttp.ClientSession(connector=connector, timeout=timeout) as session,
-            session.post(f"http://box/{command}", json=arguments) as response,
+            session.post(f"http://box/{command}", json=arguments | {"by": _myself()}) as response,
         ):
             body = await response.read()
     except TimeoutError as error:  # before OSError, of which it is one
@@ -94,6 +119,11 @@ async def call(folder: Path, command: str, arguments: dict[str, Any], *, timeout
     except aiohttp.ClientError as error:
         raise SlipwayError("the box's service did not answer") from error
     return _result(body)
+
+
+def _myself() -> str:
+    """The person behind sudo, where there is one."""
+    return os.environ.get("SUDO_USER") or _user_name(os.getuid())
 
 
 def _result(body: bytes) -> Any:

@@ -27,6 +27,7 @@ class Facts:
     shares_held: int
     peers_parked: int
     shares_damaged: tuple[str, ...]  # ids of those with images that the disk lost before they were relayed
+    audit_error: str = ""  # "" when the audit repository takes records, or there is none
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,7 @@ def sentences(facts: Facts) -> list[Sentence]:
             f"{facts.peers_parked} unknown sender(s) wait for approval.",
             "See `slipway peers list`.",
         ),
+        (bool(facts.audit_error), notice, f"Audit records wait here: {facts.audit_error}.", "Check [audit] syslog."),
         (facts.slips_waiting > 0, notice, f"{facts.slips_waiting} slip(s) wait to be printed.", ""),
         (facts.objects_waiting > 0, notice, f"{facts.objects_waiting} object(s) are on their way to the vault.", ""),
     ]

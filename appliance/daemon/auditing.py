@@ -57,6 +57,24 @@ class Trail:
     def _open(self, row: Row) -> Record:
         return audit.unseal(row["id"], row["at"], row["kind"], row["sealed"], self._sealer)
 
+    def span(self, tx: Transaction) -> tuple[int, int]:
+        """Numbers of the oldest and the newest record; (1, 0) before there is one."""
+        ends = tx.first("audit_ends") or NO_ENDS
+        return ends["first"], ends["last"]
+
+    def first_since(self, tx: Transaction, at: float) -> int:
+        """The number of the first record from then on, in a trail whose clock never went back."""
+        low, high = self.span(tx)
+        high += 1
+        while low < high:
+            middle = (low + high) // 2
+            rows = tx.all("audit_after", after=middle - 1, limit=1)
+            if rows and rows[0]["at"] < at:
+                low = middle + 1
+            else:
+                high = middle
+        return low
+
     # -- both ends -------------------------------------------------------------------------------------------------
 
     def _ends_mac(self, ends: Row) -> bytes:

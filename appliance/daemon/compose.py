@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from appliance import __version__
 from appliance.adapters import dicom_tls, system
 from appliance.adapters.acceptor import Acceptor
 from appliance.adapters.association import Limits
+from appliance.adapters.audit_repository import SyslogRepository
 from appliance.adapters.control import ControlServer
 from appliance.adapters.journal import SqliteJournal
 from appliance.adapters.printers import open_apart
@@ -22,6 +24,7 @@ from appliance.config import PeerSettings, Profile, Settings
 from appliance.daemon.alerts import Alerts
 from appliance.daemon.auditing import Trail
 from appliance.daemon.bell import Bell
+from appliance.daemon.delivering import Delivering
 from appliance.daemon.facing import ProfileLook, SlipLook
 from appliance.daemon.linking import Linking
 from appliance.daemon.manifesting import Manifesting
@@ -34,12 +37,14 @@ from appliance.daemon.printing import Printing
 from appliance.daemon.quotas import GB, Quota, Quotas
 from appliance.daemon.receiving import Receiving
 from appliance.daemon.relaying import Relaying
+from appliance.daemon.reviewing import Reviewing
 from appliance.daemon.slip_desk import SlipDesk
 from appliance.daemon.sweeping import Sweeping
 from appliance.daemon.transfers import Transfers
 from appliance.daemon.transitions import Transitions
 from appliance.errors import SettingsError
 from appliance.formats import identity_file, printer_profiles, slip_logo
+from appliance.formats.audit_message import Source
 from appliance.formats.envelope import FactorKind
 from appliance.formats.identity_file import Enrolment
 from appliance.formats.sealed import Sealer
@@ -71,6 +76,7 @@ class Box:
     watch: PrinterWatch
     sweeping: Sweeping
     trail: Trail
+    delivering: Delivering | None
     sealer: Sealer
     doors: list[Door]
     listening: list[str]
@@ -113,7 +119,7 @@ def compose(settings: Settings, printer_sockets: Path | None = None) -> Box:
     desk = SlipDesk(journal, transitions, watch, bell, clock.now, job_ttl_s=settings.printer.job_ttl_minutes * MINUTE_S)
     look = _look(settings, vault)
     printing = Printing(journal, printer, model, look, transitions, sealer, bell, clock.now, watch, desk)
-    trail = transitions.trail
+    trail, repository = transitions.trail, _repository(settings)
     transfers = Transfers(trail, sealer)
     alerts = Alerts(trail, clock.now)
     quotas = Quotas(_quotas(settings), settings.spool.fill_percent / 100, lambda: system.filled(folder))
@@ -136,7 +142,8 @@ def compose(settings: Settings, printer_sockets: Path | None = None) -> Box:
     listening: list[str] = []
 
     def surroundings() -> dict[str, Any]:
-        return _surroundings(settings, vault, listening)
+        around = _surroundings(settings, vault, listening)
+        return around | {"audit_error": delivering.last_error if delivering else ""}
 
     async def reload() -> None:
         vault.enrolment = read_enrolment(settings)
@@ -156,6 +163,12 @@ def compose(settings: Settings, printer_sockets: Path | None = None) -> Box:
         watch,
         desk,
     )
+
+    def source() -> Source:
+        return _source(settings, vault)
+
+    delivering = Delivering(journal, trail, repository, source) if repository else None
+    operating.also(Reviewing(journal, trail, source).commands)
     return Box(
         settings=settings,
         spool=spool,
@@ -170,6 +183,7 @@ def compose(settings: Settings, printer_sockets: Path | None = None) -> Box:
         watch=watch,
         sweeping=sweeping,
         trail=trail,
+        delivering=delivering,
         sealer=sealer,
         doors=_doors(settings),
         listening=listening,
@@ -236,6 +250,20 @@ def _logo(name: str) -> bytes:
         raise SettingsError(f"[site] logo_file {name} cannot be read: {error.strerror}") from error
     slip_logo.check(data)
     return data
+
+
+def _repository(settings: Settings) -> SyslogRepository | None:
+    audit = settings.audit
+    if audit.repository is None:
+        return None
+    return SyslogRepository(*audit.repository, audit.ca_file, audit.certificate_file, audit.key_file)
+
+
+def _source(settings: Settings, vault: HttpVault) -> Source:
+    url = vault.enrolment.url if vault.enrolment else settings.vault.url
+    titles = tuple(profile.ae_title for profile in settings.profile)
+    modern = settings.audit.codes == "csd-code"
+    return Source(settings.site.name, socket.gethostname(), url, titles, modern)
 
 
 def _surroundings(settings: Settings, vault: HttpVault, listening: list[str]) -> dict[str, Any]:

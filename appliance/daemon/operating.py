@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from appliance.core.health import Facts, sentences
@@ -75,6 +75,10 @@ class Operating:
             "reload": self._reload_enrolment,
         }
 
+    def also(self, commands: Mapping[str, Callable[[dict[str, Any]], Awaitable[Any]]]) -> None:
+        """Commands that somebody else answers."""
+        self._commands |= commands
+
     async def command(self, name: str, arguments: dict[str, Any]) -> Any:
         handler = self._commands.get(name)
         if handler is None:
@@ -94,6 +98,7 @@ class Operating:
             enrolled=around["enrolled"],
             vault_error=around["vault_error"],
             printer_detail=self._watch.trouble,
+            audit_error=around.get("audit_error", ""),
             slips_waiting=counts["slips_waiting"],
             slips_unconfirmed=tuple(counts["slips_unconfirmed"]),
             slips_overdue=tuple(counts["slips_overdue"]),

@@ -136,6 +136,7 @@ def _workers(box: Box) -> list[Coroutine[Any, Any, None]]:
         _watchdog(),
         watch_callbacks(),
         _signals(),
+        *([box.delivering.run()] if box.delivering else []),
     ]
 
 

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import pwd
 import stat
 import tempfile
 from collections.abc import AsyncIterator
@@ -46,7 +48,23 @@ async def server(folder: Path) -> AsyncIterator[ControlServer]:
 
 @pytest.mark.usefixtures("server")
 async def test_a_command_is_answered(folder: Path) -> None:
-    assert await control.call(folder, "echo", {"text": "grün", "n": [1, 2]}) == {"text": "grün", "n": [1, 2]}
+    answer = await control.call(folder, "echo", {"text": "grün", "n": [1, 2]})
+    assert (answer["text"], answer["n"]) == ("grün", [1, 2])
+
+
+@pytest.mark.usefixtures("server")
+async def test_a_command_is_told_who_asks_by_the_kernel(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    me = pwd.getpwuid(os.getuid()).pw_name
+    monkeypatch.delenv("SUDO_USER", raising=False)
+    assert (await control.call(folder, "echo", {}))["by"] == me
+    assert (await control.call(folder, "echo", {"by": "somebody else"}))["by"] == me
+
+
+@pytest.mark.usefixtures("server")
+async def test_who_says_to_be_another_is_named_beside_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    me = pwd.getpwuid(os.getuid()).pw_name
+    monkeypatch.setenv("SUDO_USER", "ada\x1b[2J")
+    assert (await control.call(folder, "echo", {}))["by"] == f"ada[2J (as {me})"
 
 
 @pytest.mark.usefixtures("server")
@@ -105,7 +123,7 @@ async def test_a_socket_left_by_a_crash_is_not_in_the_way(folder: Path) -> None:
         await control.call(folder, "echo", {})
     second = ControlServer(folder, command)
     await second.start()
-    assert await control.call(folder, "echo", {}) == {}
+    assert (await control.call(folder, "echo", {"n": 1}))["n"] == 1
     await second.stop()
     assert not (folder / control.SOCKET_NAME).exists()
 
