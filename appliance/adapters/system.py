@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import resource
 import time
@@ -12,6 +13,7 @@ from appliance.errors import SettingsError, SlipwayError
 from systemd import daemon
 
 KEY_BYTES = 32
+_M_MMAP_THRESHOLD, _M_ARENA_MAX = -3, -8  # malloc.h
 
 
 class SystemClock:
@@ -36,6 +38,17 @@ def watchdog_interval_s() -> float | None:
 def forbid_core_dumps() -> None:
     """Keys and images are in memory: none of it may land on a disk."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def give_back_memory() -> None:
+    """Have what was freed go back to the system: glibc would keep megabytes for each thread that ever held an object.
+
+    The memory of images is pooled (`spool_buffer`), so nothing that must be fast is allocated anew each time.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:  # another libc has its own ways
+        mallopt(_M_ARENA_MAX, 2)
+        mallopt(_M_MMAP_THRESHOLD, 256 << 10)
 
 
 def free_bytes(path: Path) -> int:

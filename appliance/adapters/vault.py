@@ -5,7 +5,7 @@ Not here: what to send and when to try again. Errors say whether trying again ca
 
 from __future__ import annotations
 
-import io
+import asyncio
 import json
 import os
 import socket
@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
+import aiohttp.abc
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from appliance.adapters import tls
@@ -25,6 +26,7 @@ from appliance.formats.identity_file import Enrolment
 from appliance.ports import LinkRegistration, RegisteredLink
 
 ANSWER_BYTES = 1 << 20
+CHUNK_BYTES = 1 << 16  # of a body that goes out at once; whole, an object would hold up the loop
 TRY_AGAIN = ("clock_skew", "replayed", "digest_wrong")  # refusals of this sending, not of what was sent
 
 
@@ -171,7 +173,7 @@ class HttpVault:
             async with self._session.request(
                 method,
                 url,
-                data=io.BytesIO(body) if body else None,  # bytes would go out in one piece and hold up the loop
+                data=_Body(body) if body else None,
                 headers=headers,
                 ssl=self._tls,
                 allow_redirects=False,
@@ -193,6 +195,25 @@ class HttpVault:
         made.setblocking(False)
         made.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(self._patience.stalled_s * 1000))
         return made
+
+
+class _Body(aiohttp.Payload):
+    """Bytes that go out in pieces and are not copied for it, as they are by way of a BytesIO."""
+
+    _value: bytes
+
+    def __init__(self, value: bytes) -> None:
+        super().__init__(value)
+        self._size = len(value)
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        return self._value.decode(encoding, errors)
+
+    async def write(self, writer: aiohttp.abc.AbstractStreamWriter) -> None:
+        view = memoryview(self._value)
+        for at in range(0, len(view), CHUNK_BYTES):
+            await writer.write(view[at : at + CHUNK_BYTES])
+            await asyncio.sleep(0)
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:

@@ -12,6 +12,7 @@ import shlex
 from collections import deque
 from collections.abc import Collection
 from functools import partial
+from itertools import islice
 
 from appliance.daemon.alerts import Alerts
 from appliance.daemon.bell import Bell
@@ -58,7 +59,8 @@ class Receiving:
         self._quotas = quotas
         self._alerts = alerts
         self._arrived: deque[tuple[Receipt, Peer | None]] = deque()
-        self._looking = False  # a batch is out of the queue and not yet in the journal
+        self._looking = 0  # batches that are out of the queue and not yet in the journal
+        self.recovering = False  # what was durable when the box last stopped is not all in the journal yet
         self._some = asyncio.Event()
 
     # -- the acceptor's questions (ports.Reception) ----------------------------------------------------------------
@@ -140,22 +142,27 @@ class Receiving:
     @property
     def behind(self) -> bool:
         """Whether something is durable that the journal does not know yet."""
-        return bool(self._arrived) or self._looking
+        return bool(self._arrived) or self._looking > 0 or self.recovering
 
     # -- the worker ------------------------------------------------------------------------------------------------
 
     async def recover(self) -> int:
-        """Place what was durable but not yet journalled when the box last stopped; how many there were."""
+        """Place what was durable but not yet journalled when the box last stopped; how many there were.
+
+        Goes on beside reception where there is much: what comes meanwhile is placed between two batches.
+        """
+        self.recovering = True
         await self._journal.run(self._transfers.resume)
-        rows = await self._journal.run(lambda tx: tx.all("known_streams"))
-        known = {row["stream_id"] for row in rows}
-        for receipt in await asyncio.to_thread(lambda: list(self._spool.scan(known))):
-            self.stored(receipt)
-        count = len(self._arrived)
-        while self._arrived:
-            await self._take_batch()
+        known = await self._journal.run(_known_streams)
+        found, count = self._spool.scan(known), 0
+        while receipts := await asyncio.to_thread(lambda: list(islice(found, BATCH))):
+            for receipt in receipts:
+                self._quotas.stored(receipt)
+            await self._take([(receipt, None) for receipt in receipts])
+            count += len(receipts)
         await self._journal.run(self._transfers.settle_orphans)
         await self.learn_quotas()
+        self.recovering = False
         return count
 
     async def run(self) -> None:
@@ -167,7 +174,7 @@ class Receiving:
             if alerts is not None:
                 await self._journal.run(alerts)
             for _ in range(0, len(self._arrived), BATCH):
-                await self._take_batch()
+                await self._take([self._arrived.popleft() for _ in range(min(BATCH, len(self._arrived)))])
             if over:
                 await self._journal.run(partial(self._transfers.settle, over=over))
             if self._arrived:
@@ -183,14 +190,13 @@ class Receiving:
             if len(self._arrived) == before:
                 return
 
-    async def _take_batch(self) -> None:
-        self._looking = True
-        batch = [self._arrived.popleft() for _ in range(min(BATCH, len(self._arrived)))]
+    async def _take(self, batch: list[tuple[Receipt, Peer | None]]) -> None:
+        self._looking += 1
         arrived = await asyncio.to_thread(lambda: [(self._look_inside(receipt), peer) for receipt, peer in batch])
         waiting = await self._journal.run(lambda tx: self._place(tx, arrived))
         self._quotas.placed(receipt for receipt, _ in batch)
         self._quotas.learn(waiting)
-        self._looking = False
+        self._looking -= 1
         self._bell.ring()
 
     def _place(self, tx: Transaction, arrived: list[tuple[Arrived, Peer | None]]) -> list[Row]:
@@ -223,3 +229,7 @@ class Receiving:
         whole = stream.segment_count(receipt.size) == 1
         head = cipher.open(0, memoryview(sealed)[stream.HEADER_BYTES : stream.SEGMENT_BYTES], last=whole)
         return Arrived(receipt, read_attributes(head, receipt.arrival.transfer_syntax, whole=whole))
+
+
+def _known_streams(tx: Transaction) -> set[bytes]:
+    return {row["stream_id"] for row in tx.all("known_streams")}

@@ -32,6 +32,7 @@ class StopAskedError(Exception):
 def run(settings: Settings, printer_sockets: Path | None = None) -> int:
     """Until a signal comes: 0. Anything unexpected ends the process; the service manager starts it again."""
     system.forbid_core_dumps()
+    system.give_back_memory()
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     try:
         asyncio.run(_run(compose(settings, printer_sockets)))

@@ -67,6 +67,8 @@ class Sweeping:
     def _sweep(self, tx: Transaction) -> int:
         for name in ("clock_went_back_for_studies", "clock_went_back_for_shares"):
             tx.do(name, now=self._clock())  # else they would wait until the clock is there again
+        if self._receiving.recovering:  # more of these studies is on the disk than the journal knows
+            return self._expire(tx)
         return self._quieten(tx) + self._expire(tx) + self._close(tx)
 
     def _quieten(self, tx: Transaction) -> int:
