@@ -23,7 +23,7 @@ from appliance.adapters.printers.distant import Child, Line, Service
 from appliance.adapters.printers.messages import Call, encode_call, read_call
 from appliance.errors import FormatError, PrinterUnreachableError
 from appliance.formats import printer_profiles
-from appliance.ports import PrinterStatus, PrintOutcome
+from appliance.ports import Paper, PrinterStatus, PrintOutcome
 from tests.fakes.printers import ConfirmingPrinter, FakePrinter, SilentPrinter
 from tests.ports.test_printer_port import ANSWER_S, CONFIRMING, SHORT_S, job, timing
 
@@ -144,6 +144,24 @@ async def test_status_does_not_wait_for_the_slip_under_way():
         await printing
 
 
+async def test_what_the_printer_tells_in_mid_slip_is_told_on_at_once():
+    class PaperEnds(SilentPrinter):
+        def receive(self, data: bytes) -> bytes:
+            return super().receive(data) + (b"" if data.startswith(QUESTION) else b"\x18\x00\x0c\x0f")  # GS a's report
+
+    async with PaperEnds() as machine:
+        printer = open_apart(machine.device, PROFILE, timing=timing(confirm_s=30.0))
+        assert isinstance(printer, DistantPrinter)
+        printing = asyncio.create_task(printer.print(job()))
+        async with asyncio.timeout(20):
+            while (await printer.status()).paper is not Paper.OUT or printing.done():  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+        printing.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await printing
+        await printer.close()
+
+
 async def test_the_worker_is_told_nothing_of_the_service_manager(monkeypatch):
     monkeypatch.setenv("NOTIFY_SOCKET", "/run/secret")
     async with ConfirmingPrinter() as machine, apart(machine) as printer:
@@ -214,6 +232,13 @@ async def test_a_service_outlives_a_caller_that_talks_nonsense(tmp_path):
             assert await reader.read() == b""
             writer.close()
         assert (await open_apart(machine.device, PROFILE, tmp_path).status()).ready
+
+
+async def test_a_service_writes_no_slip_into_files(tmp_path):
+    async with service(tmp_path):
+        printer = DistantPrinter(Service(tmp_path / "network.socket"), f"file://{tmp_path}", PROFILE)
+        assert await printer.print(job()) is PrintOutcome.REFUSED
+        assert [path.name for path in tmp_path.iterdir()] == ["network.socket"]
 
 
 async def test_a_worker_that_has_not_reached_its_printer_for_long_makes_room_for_a_fresh_one(tmp_path, monkeypatch):

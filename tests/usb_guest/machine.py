@@ -31,7 +31,7 @@ ls /sys/class/udc | head -1 > $gadget/UDC
 mount -t 9p -o trans=virtio,version=9p2000.L,msize=262144,cache=loose,ro host /mnt
 for folder in dev sys proc; do mount --bind /$folder /mnt/$folder; done
 mount --bind /sys/kernel/config /mnt/sys/kernel/config
-mount -t tmpfs none /mnt/run; mount -t tmpfs none /mnt/tmp
+mount -t tmpfs none /mnt/run
 hostname guest; ifconfig lo up
 COMMAND
 echo "GUEST STATUS $?"
@@ -92,7 +92,7 @@ def run(folder: Path, module: str, *arguments: str, within_s: float) -> str:
     """What the guest's console said while `python -m module arguments` ran in it."""
     unpacked, version = kernel()
     command = " ".join([sys.executable, "-B", "-m", module, *arguments])
-    command = f"chroot /mnt /usr/bin/env -C {ROOT} PYTHONPATH={ROOT} {command}"
+    command = f"chroot /mnt /usr/bin/env -C {ROOT} PYTHONPATH={ROOT} TMPDIR=/run {command}"
     disk = _initial_ram_disk(folder, unpacked, version, INIT.replace("COMMAND", command))
     qemu = [
         *("qemu-system-x86_64", "-accel", "tcg", "-m", "512", "-nographic", "-no-reboot", "-nic", "none"),
