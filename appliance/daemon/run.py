@@ -53,12 +53,12 @@ def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
 
 
 def _unexpected(error: BaseException) -> SlipwayError:
-    """Type and place only: a message or a traceback's values could carry a patient's data into the log."""
     hint = "Everything that was acknowledged is safe; the service starts again. Report this line to the maker."
     return SlipwayError(f"something unexpected happened: {_place(error)}", hint=hint)
 
 
 def _place(error: BaseException) -> str:
+    """Type and place only: a message or a traceback's values could carry a patient's data into the log."""
     place, trace = "?", error.__traceback__
     while trace is not None:
         place = f"{Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}"
@@ -134,14 +134,13 @@ def _workers(box: Box) -> list[Coroutine[Any, Any, None]]:
         box.printing.run(),
         box.watch.run(),
         box.sweeping.run(),
-        _watchdog(),
         watch_callbacks(),
+        _watchdog(),
         _signals(),
         *([box.delivering.run()] if box.delivering else []),
     ]
 
 
-async def _watchdog() -> None:
 async def watch_callbacks() -> None:
     """An error that no task would see: of one connection, which ends by it, or else of the box.
 
@@ -161,6 +160,7 @@ async def watch_callbacks() -> None:
     await failed
 
 
+async def _watchdog() -> None:
     """A loop that is stuck stops telling systemd that it lives, and is restarted."""
     interval = system.watchdog_interval_s()
     while interval:
