@@ -145,11 +145,14 @@ async def test_status_does_not_wait_for_the_slip_under_way():
 
 
 async def test_what_the_printer_tells_in_mid_slip_is_told_on_at_once():
-    class PaperEnds(SilentPrinter):
+    class SlowUntilPaperEnds(SilentPrinter):
         def receive(self, data: bytes) -> bytes:
-            return super().receive(data) + (b"" if data.startswith(QUESTION) else b"\x18\x00\x0c\x0f")  # GS a's report
+            if data.startswith(QUESTION):
+                time.sleep(worker.NEWS_S / 3)
+                return super().receive(data)
+            return super().receive(data) + b"\x18\x00\x0c\x0f"  # the report that GS a asked for
 
-    async with PaperEnds() as machine:
+    async with SlowUntilPaperEnds() as machine:
         printer = open_apart(machine.device, PROFILE, timing=timing(confirm_s=30.0))
         assert isinstance(printer, DistantPrinter)
         printing = asyncio.create_task(printer.print(job()))
@@ -249,6 +252,13 @@ async def test_a_worker_that_has_not_reached_its_printer_for_long_makes_room_for
         monkeypatch.setattr(worker, "STALE_S", 0.0)
         await printer.status()
         await asyncio.wait_for(serving, 5)
+
+
+async def test_a_child_that_is_told_nonsense_ends():
+    with worker_on(socket_pair := socket.socketpair()) as process:
+        socket_pair[0].sendall(b"{}\n")
+        assert await asyncio.to_thread(process.wait, 10) == 0
+        socket_pair[0].close()
 
 
 # What crosses

@@ -110,10 +110,11 @@ class Daemon:
         told = None
         while True:
             await asyncio.sleep(NEWS_S)
-            status = await printer.status()
-            if status != told:
-                self._writer.write(encode_answer(News(status)))
-            told = status
+            with contextlib.suppress(TimeoutError):  # before the slip it waits for its turn, which comes after it
+                status = await asyncio.wait_for(printer.status(), NEWS_S)
+                if status != told:
+                    self._writer.write(encode_answer(News(status)))
+                told = status
 
     async def _permission(self) -> None:
         self._writer.write(Word.MAY_SEND.value)
@@ -140,6 +141,7 @@ async def serve(door: socket.socket, *, listens: bool, idle_s: float = IDLE_S) -
             goes_on = await daemon.attend(started, idle_s) and listens
         except (FormatError, ConnectionError) as error:
             log.warning("hung up on a caller: %s", error)
+            goes_on = listens
         finally:
             daemon.hang_up()
 
