@@ -46,7 +46,8 @@ class FileSpool:
         self._log: SpoolLog | None = None
         self._arriving: weakref.WeakSet[Writing] = weakref.WeakSet()  # an association that breaks off drops its own
         self._prepared: IncomingInstance | None = None
-        self._unverified = 0
+        self._unopened = 0
+        self.unfinished = 0  # receipts that `scan` found and whose instances were not whole: no sync had covered them
         try:
             self._files = SpoolFiles(folder, file_bytes, spare_files)
         except OSError as error:
@@ -110,8 +111,8 @@ class FileSpool:
 
     @property
     def unreadable(self) -> int:
-        """What `scan` found damaged so far."""
-        return self._files.unreadable + self._unverified
+        """What `scan` found damaged so far: frames, or receipts that this box's key does not open."""
+        return self._files.unreadable + self._unopened
 
     def files(self) -> list[int]:
         return self._files.numbers()
@@ -130,7 +131,7 @@ class FileSpool:
         """Receipts from before this start whose stream ids are not `known`, each verified piece by piece.
 
         What follows the last whole frame of a file was never acknowledged. A damaged frame in between costs the
-        instances that it belongs to and no others. Instances whose bytes do not verify are counted in `unreadable`.
+        instances that it belongs to and no others. Instances whose bytes do not verify are counted in `unfinished`.
         """
         for number in self.files():
             if number < self._first_number:
@@ -142,9 +143,13 @@ class FileSpool:
                 continue
             try:
                 receipt = open_receipt(header.stream_id, self.read(location), self._sealer)
+            except FormatError:
+                self._unopened += 1
+                continue
+            try:
                 self._verify(receipt)
             except FormatError:
-                self._unverified += 1  # torn by a power cut before its sync, or the disk lost what it had
+                self.unfinished += 1  # its other pieces were not written yet, or could not be
                 continue
             yield receipt
 

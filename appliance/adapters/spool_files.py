@@ -38,6 +38,8 @@ class SpoolFiles:
 
     def prepare(self) -> None:
         """Make the spares that are missing: once in a box's life, before anybody sends. Less where space is short."""
+        for begun in self.folder.glob("new-*"):  # by a start that was killed
+            begun.unlink()
         for missing in range(len(self._spare_paths()), self._spares):
             if free_bytes(self.folder) < SPARE_FREE_BYTES + self._size:
                 return

@@ -96,6 +96,12 @@ async def _recover(box: Box) -> None:
     recovered = await box.receiving.recover()
     if recovered:
         log.info("%d image(s) that were safe but not yet listed have been taken up", recovered)
+    if box.spool.unfinished:
+        log.warning(
+            "%d image(s) that were not wholly written when the box ended are passed over. Their senders had "
+            "no answer: most send again by themselves; compare the modality's list if it does not",
+            box.spool.unfinished,
+        )
     if box.spool.unreadable:
         log.error("%d entries of the spool could not be read back", box.spool.unreadable)
 

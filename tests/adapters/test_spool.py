@@ -197,6 +197,12 @@ def scan(folder: Path) -> list[object]:
     return list(FileSpool(folder, Sealer(KEY)).scan(set()))
 
 
+async def test_a_spare_that_a_killed_start_left_unfinished_is_taken_away(tmp_path: Path) -> None:
+    (tmp_path / "new-0").write_bytes(bytes(1 << 20))
+    async with running(tmp_path, file_bytes=1 << 20, spare_files=0):
+        assert not (tmp_path / "new-0").exists()
+
+
 # -- back pressure -----------------------------------------------------------------------------------------------------
 
 

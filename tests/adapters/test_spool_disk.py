@@ -211,6 +211,15 @@ async def test_a_write_without_space_fails_its_own_instance_only(tmp_path: Path,
     assert found_in(tmp_path) == {f"1.2.{n}" for n in range(6) if said[n] == "stored"}
 
 
+async def test_an_instance_that_was_refused_is_no_damage_to_those_who_look_later(tmp_path: Path) -> None:
+    """Its last piece and the receipt were written, an earlier one was not."""
+    async with running(tmp_path, disk=lambda: FailingWriteDisk(2, errno.ENOSPC)) as spool:
+        assert await outcomes(spool, 2, 300_000) == ["spool_full", "stored"]
+    later = FileSpool(tmp_path, Sealer(KEY))
+    assert len(list(later.scan(set()))) == 1
+    assert later.unreadable == 0
+
+
 async def test_what_the_disk_wrote_only_a_part_of_is_written_to_its_end(tmp_path: Path) -> None:
     async with running(tmp_path, disk=ShortWriteDisk) as spool:
         wanted = [noise(size, seed=size) for size in (3, 300_000, 2_500_000)]
