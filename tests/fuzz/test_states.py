@@ -141,9 +141,9 @@ def try_orders(victim: Victim, count: int) -> None:
     before = victim.rss
 
     @settings(max_examples=count, deadline=None)
-    @given(st.one_of(ORDERS, LIKELY, LIKELY), st.integers(0, 1 << 16))
-    def tried(order: list[str], seed: int) -> None:
-        converse(victim.port, order, PIECES, seed)
+    @given(st.one_of(ORDERS, LIKELY, LIKELY), st.sampled_from([WHOLE, PIECES]), st.integers(0, 1 << 16))
+    def tried(order: list[str], sizes: tuple[int, ...], seed: int) -> None:
+        converse(victim.port, order, sizes, seed)
 
     tried()
     assert victim.process.poll() is None
