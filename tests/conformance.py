@@ -22,6 +22,7 @@ from appliance.dicom.attributes import HEAD_BYTES_MAX
 from appliance.dicom.dimse import MAX_COMMAND_BYTES, CommandField, Status
 from appliance.dicom.negotiation import EXPLICIT_LE, STORAGE_COMMITMENT, VERIFICATION, negotiate
 from appliance.dicom.pdu import AssociateRequest, ProposedContext, Result
+from appliance.formats.audit_message import EVENTS
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 APPLICATION_CONTEXT = "1.2.840.10008.3.1.1.1"
@@ -316,8 +317,22 @@ def security(limits: Limits) -> str:
   no renegotiation, no session tickets. The peer's certificate is {_asked(tls)} (`client_certificate`) without `client_ca_file`, {_asked(signed)} with it, unless set otherwise; a peer can be tied to one certificate.
 - Peers that are not known are rejected before anything is read but their request, and listed for staff (unless `unknown_peers = "accept"`).
 - Each instance is encrypted while it arrives; the disk never holds one in plain text. Formats: `docs/envelope.md`; who can read what: `docs/hospital-it.md`.
-- No DICOM digital signatures, no DICOM attribute confidentiality profile, no de-identification, no DICOM audit messages.
+- No DICOM digital signatures, no DICOM attribute confidentiality profile, no de-identification.
+
+### 7.1 Audit trail (PS3.15 A.5, A.6)
+Messages by the schema of A.5.1, one each; sent over TLS syslog (RFC 5425) where `[audit] syslog` names a repository, exported with `slipway audit export --xml`. MSGID is `DICOM+RFC3881`; STRUCTURED-DATA is `meta` with `sequenceId`,
+the record's number: after a broken connection a batch may come twice. Patients by ID, never by name. Coding scheme 99SLIPWAY is the box's own.
+
+{audit_messages()}
 """
+
+
+def audit_messages() -> str:
+    lines = ["| when | EventID | EventActionCode | EventTypeCode |", "| --- | --- | --- | --- |"]
+    for kind, (event, action, type_code) in EVENTS.items():
+        of = f"{type_code.value} {type_code.scheme} {type_code.meaning}" if type_code else ""
+        lines.append(f"| {kind.replace('-', ' ')} | {event.value} {event.meaning} | {action} | {of} |")
+    return "\n".join(lines)
 
 
 def _asked(listener: config.TlsListener) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -169,3 +170,31 @@ def test_a_language_without_words_is_an_error_that_names_those_there_are(tmp_pat
 def test_a_language_may_name_its_country(tmp_path: Path) -> None:
     settings = load(tmp_path, '[site]\nlanguage = "pt-BR"\n[[profile]]\nae_title = "SHARE"\nlanguage = "zh-TW"')
     assert (settings.site.language, settings.profile[0].language) == ("pt-BR", "zh-TW")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("syslog", '"udp://audit.example.org:514"'),
+        ("syslog", '"tls://audit.example.org"'),
+        ("keep_days", "0"),
+        ("codes", '"old"'),
+        ("certificate_file", '"box.pem"'),
+    ],
+)
+def test_an_audit_setting_that_cannot_be_is_an_error(key: str, value: str) -> None:
+    with pytest.raises(SettingsError, match="audit"):
+        config.parse(tomllib.loads(f"[audit]\n{key} = {value}"))
+
+
+def test_a_repository_is_a_host_and_a_port() -> None:
+    assert config.parse({"audit": {"syslog": "tls://audit.example.org:6514"}}).audit.repository == (
+        "audit.example.org",
+        6514,
+    )
+    assert config.parse({}).audit.repository is None
+
+
+def test_a_quota_is_above_zero() -> None:
+    with pytest.raises(SettingsError, match="quota_gb"):
+        config.parse({"spool": {"quota_gb": 0}})

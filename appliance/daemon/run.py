@@ -86,8 +86,8 @@ async def _run(box: Box) -> None:
         box.spool.stop()
         box.acceptor.hang_up()
         await box.vault.close()
-        await box.receiving.settle()
         if told:
+            await box.receiving.settle()
             await box.journal.run(lambda tx: box_stopped(tx, box.trail))
         await box.journal.close()
 

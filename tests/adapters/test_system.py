@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -92,3 +93,9 @@ def test_the_watchdog_is_told_twice_in_its_time(
 ) -> None:
     monkeypatch.setenv("WATCHDOG_USEC", microseconds)
     assert system.watchdog_interval_s() == wanted
+
+
+def test_how_full_the_disk_is_is_what_df_says(tmp_path: Path) -> None:
+    done = subprocess.run(["df", "--output=pcent", tmp_path], capture_output=True, text=True, check=True)
+    said = int(done.stdout.split()[-1].rstrip("%"))
+    assert abs(system.filled(tmp_path) * 100 - said) <= 2  # df rounds up, and others write meanwhile
