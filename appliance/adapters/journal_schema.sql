@@ -180,3 +180,6 @@ BEGIN
     UPDATE waiting SET bytes = bytes - OLD.size WHERE ae_title = OLD.ae_title AND address = OLD.address;
     DELETE FROM waiting WHERE ae_title = OLD.ae_title AND address = OLD.address AND bytes <= 0;
 END;
+
+-- step: slips_by_state
+CREATE INDEX slip_by_state ON slip (state);  -- those that wait are looked for every few seconds

@@ -151,6 +151,8 @@ class Printing:
             log.warning("look whether slip %s came out well: slipway slips confirm, or lost", copies[0].number)
         await self._journal.run(lambda tx: self._settle(tx, effect, outcome))
         self._bell.ring()
+        if outcome is PrintOutcome.UNKNOWN:
+            await self._watch.is_ready()  # what ended this slip is told at once
         return outcome
 
     async def _print_all(self, copies: list[PrintJob]) -> PrintOutcome:
@@ -172,7 +174,6 @@ class Printing:
             self._watch.in_doubt = outcome is PrintOutcome.UNKNOWN
             if outcome is PrintOutcome.UNKNOWN:
                 self._watch.suspect(f"nobody knows whether slip {job.number} came out, so it is dead paper")
-            await self._watch.is_ready()  # what ended this slip is told before the next one is thought of
         return outcome
 
     @property
@@ -230,6 +231,11 @@ class Printing:
         jobs = []
         for copy in range(self._look.of(share["profile"]).copies):
             number = slip["number"] + (f"-{copy + 1}" if copy else "")
-            process_id = f"{(slip['id'] * MOST_COPIES + copy) % 0x10000:04x}".encode()  # a late one fits no newer slip
-            jobs.append(PrintJob(number, escpos.slip(picture, self._model, process_id), shown, process_id))
+            its_id = process_id(slip["id"], copy)
+            jobs.append(PrintJob(number, escpos.slip(picture, self._model, its_id), shown, its_id))
         return jobs
+
+
+def process_id(slip: int, copy: int) -> bytes:
+    """Counts with the slips, so an answer that is late by any time fits no newer one."""
+    return f"{(slip * MOST_COPIES + copy) % 0x10000:04x}".encode()

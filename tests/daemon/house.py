@@ -16,7 +16,7 @@ from appliance.adapters.journal import SqliteJournal
 from appliance.adapters.spool import FileSpool
 from appliance.daemon.alerts import Alerts
 from appliance.daemon.bell import Bell
-from appliance.daemon.facing import SlipLook
+from appliance.daemon.facing import ProfileLook, SlipLook
 from appliance.daemon.linking import Linking
 from appliance.daemon.manifesting import Manifesting
 from appliance.daemon.minting import LinkTerms
@@ -235,6 +235,7 @@ async def house(
     last_slip_s: float = 5.0,
     doubt_pause_s: float = 0.0,
     model: str = "TM-T20II",
+    copies: int = 1,
     quotas: Sequence[Quota] = (),
     filled: Callable[[], float] = lambda: 0.0,
 ) -> AsyncIterator[House]:
@@ -259,7 +260,8 @@ async def house(
     limits, alerts = Quotas(quotas, 0.9, filled), Alerts(transitions.trail, clock.now)
     receiving = Receiving(journal, spool, placing, peers, frozenset(profiles), bell, transfers, limits, alerts)
     manifesting = Manifesting(journal, sealer, "St Mary's", "en")
-    look = SlipLook("St Mary's", "", "https://unset.example.org", 80)
+    looks = {title: ProfileLook(copies=copies) for title in profiles}
+    look = SlipLook("St Mary's", "", "https://unset.example.org", 80, profiles=looks)
     profile = printer_profiles.find(model)
     watch = PrinterWatch(printer, look_every_s=0.05)
     desk = SlipDesk(journal, transitions, watch, bell, clock.now)

@@ -8,9 +8,12 @@ import json
 import pytest
 
 from appliance.adapters.printers.absent import AbsentPrinter
+from appliance.daemon.printing import process_id
+from appliance.ports import PrintOutcome
 from tests.daemon.conftest import MakeHouse
 from tests.daemon.house import House, Image, images, terms
 from tests.fakes.slip_printers import (
+    AnsweringPrinter,
     GoodPrinter,
     PaperOutPrinter,
     RefusingOncePrinter,
@@ -112,6 +115,62 @@ async def test_a_refused_slip_is_tried_again_with_the_same_link(make_house: Make
         await box.settled()
         assert await slip_states(box) == ["printed"]
         assert len(box.vault.live_links) == 1
+
+
+@pytest.mark.parametrize("outcome", [PrintOutcome.PRINTED, PrintOutcome.TAKEN])
+async def test_each_copy_of_a_slip_is_a_job_with_a_completion_of_its_own(
+    make_house: MakeHouse, outcome: PrintOutcome
+) -> None:
+    printer = AnsweringPrinter([outcome] * 3)
+    async with make_house(printer=printer, copies=3) as box:
+        box.start()
+        await box.send(Image())
+        await box.until(lambda: len(printer.jobs) == 3)
+        await box.settled()
+        assert [job.number for job in printer.jobs] == ["S-00001", "S-00001-2", "S-00001-3"]
+        assert len({job.process_id for job in printer.jobs}) == 3
+        assert len(set(box.printer.links)) == 1
+        assert await slip_states(box) == ["printed" if outcome is PrintOutcome.PRINTED else "unconfirmed"]
+
+
+@pytest.mark.parametrize("second", [PrintOutcome.REFUSED, PrintOutcome.UNKNOWN])
+async def test_copies_of_which_one_is_in_doubt_are_all_dead(make_house: MakeHouse, second: PrintOutcome) -> None:
+    printer = AnsweringPrinter([PrintOutcome.PRINTED, second, *[PrintOutcome.PRINTED] * 2])
+    async with make_house(printer=printer, copies=2) as box:
+        box.start()
+        await box.send(Image())
+        await box.until(lambda: len(printer.jobs) == 4)
+        await box.settled()
+        assert await slip_states(box) == ["unknown", "printed"]
+        assert set(live_papers(box)) == {box.printer.links[-1]}
+
+
+async def test_of_copies_the_first_of_which_is_refused_none_was_begun(make_house: MakeHouse) -> None:
+    printer = AnsweringPrinter([PrintOutcome.REFUSED, *[PrintOutcome.PRINTED] * 2])
+    async with make_house(printer=printer, copies=2) as box:
+        box.start()
+        await box.send(Image())
+        await box.until(lambda: len(printer.jobs) == 3, step_s=0.05)
+        await box.settled()
+        assert await slip_states(box) == ["printed"]
+
+
+async def test_a_job_after_a_doubt_says_so_and_the_one_after_that_does_not(make_house: MakeHouse) -> None:
+    printer = AnsweringPrinter([PrintOutcome.PRINTED, PrintOutcome.UNKNOWN, *[PrintOutcome.PRINTED] * 2])
+    async with make_house(printer=printer) as box:
+        box.start()
+        await box.send(Image(patient="A"), Image(patient="B"))
+        await box.until(lambda: len(printer.jobs) == 3)
+        await box.send(Image(patient="C"))
+        await box.until(lambda: len(printer.jobs) == 4)
+        await box.settled()
+        assert [job.after_doubt for job in printer.jobs] == [False, False, True, False]
+
+
+def test_no_two_of_four_thousand_slips_share_a_process_id() -> None:
+    ids = {process_id(slip, copy) for slip in range(1, 4001) for copy in range(5)}
+    assert len(ids) == 20_000
+    assert all(len(one) == 4 and one.isalnum() for one in ids)
 
 
 async def test_a_printer_without_paper_keeps_the_slips_and_prints_them_later(make_house: MakeHouse) -> None:

@@ -35,6 +35,18 @@ class GoodPrinter:
         return PrintOutcome.PRINTED
 
 
+class AnsweringPrinter(GoodPrinter):
+    """Gives these outcomes, one a job."""
+
+    def __init__(self, outcomes: list[PrintOutcome]) -> None:
+        super().__init__()
+        self._outcomes = outcomes
+
+    async def print(self, job: PrintJob) -> PrintOutcome:
+        await super().print(job)
+        return self._outcomes[len(self.jobs) - 1]
+
+
 class SilentOncePrinter(GoodPrinter):
     """Nobody knows what became of the first slip (or the first few)."""
 

@@ -27,7 +27,7 @@ from appliance.daemon.facing import SlipLook
 from appliance.daemon.linking import Linking
 from appliance.daemon.minting import LinkTerms, ShareSecrets, open_link, seal_share
 from appliance.daemon.printer_watch import PrinterWatch
-from appliance.daemon.printing import Printing
+from appliance.daemon.printing import Printing, process_id
 from appliance.daemon.slip_desk import SlipDesk
 from appliance.daemon.transitions import Transitions
 from appliance.formats import escpos, printer_profiles
@@ -105,8 +105,8 @@ class SmallSlips(Printing):
         for top in (8, 24):
             picture.paste(0, (16, top, picture.width - 16, top + 8))
         picture.paste(symbol.convert("1"), (0, 48))
-        process_id = f"{slip['id'] * 8 % 0x10000:04x}".encode()
-        return [PrintJob(slip["number"], escpos.slip(picture, self._model, process_id), b"", process_id)]
+        its_id = process_id(slip["id"], 0)
+        return [PrintJob(slip["number"], escpos.slip(picture, self._model, its_id), b"", its_id)]
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,6 @@ REHEARSAL = b"idle"  # a process id of no slip: theirs are hexadecimal
 IN_TURN = (ProcessId, PaperStatus)  # answers that may come long after they were asked for
 LOOK_EVERY_S = 2.0
 SETTLE_LOOKS = 5
-LISTEN_S = 0.005  # after each piece, for what has come unasked
 
 
 class ConversingPrinter:
@@ -142,13 +141,6 @@ class ConversingPrinter:
     async def _send(self, data: bytes) -> None:
         for start in range(0, len(data), PIECE_BYTES):
             await self._transport.write(data[start : start + PIECE_BYTES], self._timing.write_s)
-            if self._profile.automatic:
-                await self._listen()
-
-    async def _listen(self) -> None:
-        """What has come so far: paper may have run out in mid-slip."""
-        for answer in self._answers.feed(await self._transport.read(LISTEN_S)):
-            self._note(answer)
 
     async def _judge(self, job: PrintJob, *, proves: bool) -> PrintOutcome:
         match self._profile.confirmation:
