@@ -63,6 +63,7 @@ def huge(width: int, height: int) -> bytes:
         b"GIF89a" + b"\0" * 30,
         sample_logo()[:200],
         huge(60000, 60000),
+        png(Image.new("1", (2001, 2001))),  # few bytes, many pixels
         huge(0, 0),
         b"\x89PNG\r\n\x1a\n" + b"\0" * FILE_BYTES_MAX,
     ],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import uharfbuzz
@@ -9,6 +11,8 @@ from PIL import Image
 
 from appliance.formats import slip_fonts
 from appliance.formats.slip_shaping import NO_GLYPH, Type, bidi_levels
+from appliance.formats.slip_words import words
+from tests.pictures import FACE
 
 
 def ink(text: str, language: str = "en", size: int = 40) -> Image.Image:
@@ -32,6 +36,28 @@ def test_arabic_stands_from_right_to_left_in_any_language():
     # Alef, the narrow one, comes first and so stands at the right.
     assert columns[-1] - np.flatnonzero(np.diff(columns) > 2)[-1] > 0
     assert (~both[:, -6:]).sum() > (~both[:, :6]).sum()
+
+
+def starts_with(picture: Image.Image, part: Image.Image) -> bool:
+    """Whether `part` is what stands at the left edge, at whatever height."""
+    left = picture.crop((0, 0, part.width, picture.height))
+    return same(left.crop(left.point(lambda dot: 0 if dot else 255).getbbox()), part)
+
+
+def test_what_comes_last_in_an_arabic_line_stands_at_its_left():
+    assert starts_with(ink("اب 12", "ar"), ink("12"))
+    assert starts_with(ink("اب Ada 12", "ar"), ink("Ada 12"))
+    assert not starts_with(ink("اب Ada", "en"), ink("Ada"))
+
+
+def test_brackets_open_towards_what_they_hold():
+    assert starts_with(ink("(ا)", "ar"), ink("("))
+
+
+@pytest.mark.parametrize("language", ["ar", "fa", "he", "ur"])
+def test_a_telephone_number_in_the_closing_line_can_be_dialled_as_it_stands(language):
+    said = words(replace(FACE, language=language)).closing[-1]
+    assert starts_with(ink(said, language), ink(FACE.phone, "en"))
 
 
 def test_arabic_letters_join():
