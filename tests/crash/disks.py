@@ -18,7 +18,7 @@ from tests.crash.modality import Modality
 from tests.crash.plan import Outcome
 
 DISK_BYTES = 64 << 20
-PRECHECK_BYTES = 16 << 20
+FILL_PERCENT = 90
 FULL_S = 1.5
 SLACK_BYTES = 256 << 10  # what a large file needs beside its contents
 FEW_INODES = 40  # asked for; it makes some more
@@ -59,14 +59,11 @@ def leave(house: House, free: int) -> Path:
 
 
 async def full(house: House, outcome: Outcome) -> None:
-    """A disk with `at` KiB left; with a negative `at`, so many KiB fewer than must be free before anything is taken."""
-    left = outcome.plan.at << 10
-    if left < 0:
-        house.reserve_bytes = PRECHECK_BYTES
+    """A disk with `at` KiB left."""
+    modality = Modality()
     with small_disk(house):
-        modality = Modality()
         async with Life(house) as life:
-            ballast = leave(house, PRECHECK_BYTES + left if left < 0 else left)
+            ballast = leave(house, outcome.plan.at << 10)
             await modality.send(house.port)
             await asyncio.sleep(FULL_S)  # the workers meet the full disk, too
             outcome.acknowledged, outcome.refused = len(modality.acknowledged), len(modality.refusals)
@@ -75,6 +72,12 @@ async def full(house: House, outcome: Outcome) -> None:
             assert any("MB are free for images" in one for one in said), said
             ballast.unlink()
             await go_on(house, modality, life)
+
+
+async def filled_so_far(house: House, outcome: Outcome) -> None:
+    """The same, on a box that takes nothing from `FILL_PERCENT` on."""
+    house.fill_percent = FILL_PERCENT
+    await full(house, outcome)
 
 
 async def no_inodes(house: House, outcome: Outcome) -> None:
@@ -105,18 +108,22 @@ def use_up_inodes(house: House) -> Iterator[Path]:
 
 
 async def read_only(house: House, outcome: Outcome) -> None:
-    """The file system finds an error after `at` images, and is read-only from then on: as ext4 does it by default."""
+    """The file system finds an error after `at` images, and is read-only from then on: as ext4 does it by default.
+
+    Between two images: Linux 6.18 lets a sync succeed whose journal commit was aborted just before, while it still
+    writes to the console that the disk is read-only now. Nobody can tell then, and the image is gone.
+    """
     with small_disk(house):
         modality = Modality()
         async with Life(house) as life:
-            sending = asyncio.create_task(modality.send(house.port))
-            await life.or_death(lambda: len(modality.acknowledged) >= outcome.plan.at, FULL_S)
+            await modality.send(house.port, outcome.plan.at)
+            assert len(modality.acknowledged) == outcome.plan.at
             find_an_error(house)
-            await sending
+            await modality.send_what_is_missing(house.port)
             outcome.acknowledged, outcome.refused = len(modality.acknowledged), len(modality.refusals)
             await asyncio.sleep(FULL_S)
-            again = not life.dead.is_set() and await modality.send_what_is_missing(house.port)
-            assert not again or outcome.acknowledged == len(modality.images)
+            await modality.send_what_is_missing(house.port)
+            assert len(modality.acknowledged) == outcome.acknowledged == outcome.plan.at
             assert {status for status, _ in modality.refusals} <= {REFUSED}, modality.refusals
             outcome.notes.append(f"ended {life.status}" if life.dead.is_set() else "lives")
     mend(house)

@@ -26,9 +26,11 @@ EXPERIMENTS: dict[str, Experiment] = {
     "kill": experiments.kill,
     "kill the start": experiments.kill_start,
     "fail": experiments.fail,
+    "fail later": experiments.fail_later,
     "fail a sync": experiments.fail_sync,
     "fill": experiments.fill,
     "full disk": disks.full,
+    "filled so far": disks.filled_so_far,
     "no inodes": disks.no_inodes,
     "read-only": disks.read_only,
 }

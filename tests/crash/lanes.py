@@ -55,8 +55,9 @@ def _work(lane: subprocess.Popen[str], waiting: deque[Plan], outcomes: list[Outc
     with contextlib.suppress(IndexError):
         while True:
             plan = waiting.popleft()
-            lane.stdin.write(json.dumps(vars(plan)) + "\n")
-            lane.stdin.flush()
+            with contextlib.suppress(BrokenPipeError):
+                lane.stdin.write(json.dumps(vars(plan)) + "\n")
+                lane.stdin.flush()
             line = lane.stdout.readline()
             outcomes.append(_outcome(line) if line else Outcome(plan, "the lane itself ended"))
 

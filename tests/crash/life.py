@@ -63,7 +63,7 @@ class House:
         self.slips = folder / "slips"
         self.log = folder / "box.log"
         self.port = listening_port()
-        self.reserve_bytes = 0
+        self.fill_percent = 100  # of the disk, at which nothing more is taken: it is to be really full
         self.state.mkdir(parents=True, exist_ok=True)
         self.slips.mkdir(exist_ok=True)
         self._enrolment = enrolment
@@ -79,9 +79,12 @@ class House:
                 "dicom": {"listen": [f"127.0.0.1:{self.port}"], "unknown_peers": "accept"},
                 "profile": [{"ae_title": "SHARE", "quiet_seconds": 3600, "second_factor": "none"}],
                 "printer": {"device": f"file://{self.slips}"},
-                "spool": {"path": str(self.state), "spare_files": SPARE_FILES},
+                "spool": {"path": str(self.state), "spare_files": SPARE_FILES, "fill_percent": self.fill_percent},
             }
         )
+
+    def said(self, what: str) -> bool:
+        return what in self.log.read_text()
 
     async def ask(self, command: str, **arguments: Any) -> Any:
         return await control.call(self.state, command, arguments)
@@ -198,8 +201,8 @@ def _live(house: House, notify: str, *, watched: bool) -> NoReturn:
         for number in (1, 2):
             os.dup2(log, number)
         logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s", force=True)
-        small = functools.partial(FileSpool, file_bytes=FILE_BYTES, reserve_bytes=house.reserve_bytes)
-        setattr(compose, "FileSpool", small)  # noqa: B010 - no setting for it: nobody else wants files this small
+        small = functools.partial(FileSpool, file_bytes=FILE_BYTES, reserve_bytes=0)
+        setattr(compose, "FileSpool", small)  # noqa: B010 - no settings for it: nobody else wants files this small
         if watched:
             watch_this_process(LISTENER)
         status = run(house.settings)

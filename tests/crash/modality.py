@@ -26,9 +26,10 @@ class Modality:
         self.acknowledged: set[str] = set()
         self.refusals: list[tuple[int, str]] = []  # status and comment
 
-    async def send(self, port: int) -> None:
-        """Everything once; until the box breaks off."""
-        await asyncio.gather(self._send(port, self.images[::2]), self._send(port, self.images[1::2]))
+    async def send(self, port: int, count: int = len(SIZES)) -> None:
+        """So many once; until the box breaks off."""
+        images = self.images[:count]
+        await asyncio.gather(self._send(port, images[::2]), self._send(port, images[1::2]))
 
     async def send_what_is_missing(self, port: int) -> bool:
         """Whether all is acknowledged now."""

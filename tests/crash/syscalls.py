@@ -23,27 +23,33 @@ from functools import cache
 from pathlib import Path
 
 # Whatever changes a disk, a name or another's mind, and how bytes get there today or might tomorrow.
+# An io_submit goes by what it submits, IOCB_CMD_ of linux/aio_abi.h.
+AIO = {1: "aio_write", 2: "aio_fsync", 3: "aio_fdsync"}
 WRITES = (
     "write",
     "writev",
     "pwrite64",
     "pwritev",
     "pwritev2",
-    "io_submit",
+    "aio_write",
+    "copy_file_range",
     "fallocate",
     "ftruncate",
-    "copy_file_range",
 )
-SYNCS = ("fsync", "fdatasync", "sync_file_range", "msync", "syncfs")
+SYNCS = ("fsync", "fdatasync", "sync_file_range", "msync", "syncfs", "aio_fsync", "aio_fdsync")
 MAKES = ("open", "openat", "openat2", "creat", "rename", "renameat", "renameat2", "link", "linkat", "mkdir", "mkdirat")
 UNMAKES = ("unlink", "unlinkat")
-OTHERS = ("sendto", "sendmsg", "sendmmsg", "sendfile", "io_getevents", "io_pgetevents", "io_uring_enter", "ioctl")
+OTHERS = ("sendto", "sendmsg", "sendmmsg", "sendfile", "ioctl")
+OTHERS += ("io_submit", "io_getevents", "io_pgetevents", "io_uring_enter")
 ROOM = tuple(name for name in WRITES + MAKES if name != "ftruncate")  # may find none; making smaller never does
 WATCHED = WRITES + SYNCS + MAKES + UNMAKES + OTHERS
 
 GO_ON = 0
 KILL = -1
-Verdict = Callable[["Call"], int]  # GO_ON, KILL, or the errno to fail with
+LATER = -2
+Verdict = Callable[
+    ["Call"], int
+]  # GO_ON, KILL, the errno to fail with, or LATER: io_submit succeeds, and what it does fails
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _PR_SET_NO_NEW_PRIVS = 38
@@ -58,7 +64,8 @@ _NOTIFICATION = struct.Struct("QIIiIQ6Q")  # id, thread, flags, number, architec
 _PATH_AT = dict.fromkeys(("open", "creat", "mkdir", "unlink"), 0)  # which argument; of two names the new one
 _PATH_AT |= dict.fromkeys(("rename", "link", "openat", "openat2", "unlinkat", "mkdirat"), 1)
 _PATH_AT |= dict.fromkeys(("renameat", "renameat2", "linkat"), 3)
-_IOCB_FD_AT = 20
+_IOCB_COMMAND_AT, _IOCB_FD_AT, _IOCB_MEMORY_AT = 16, 20, 24
+_NOWHERE = 4096  # an address that no process has memory at
 
 
 @cache
@@ -119,13 +126,30 @@ class Call:
     def _path(self) -> str:
         if self.name in _PATH_AT:
             return os.fsdecode(self._memory(self.arguments[_PATH_AT[self.name]], 4096).split(b"\0", 1)[0])
-        if self.name.startswith("io_"):
-            return self._target(self._submitted_fd()) if self.name == "io_submit" else ""
-        return self._target(self.arguments[0])
+        if self.name in AIO.values():
+            return self._target(int.from_bytes(self._memory(self._request + _IOCB_FD_AT, 4), "little"))
+        return "" if self.name.startswith("io_") else self._target(self.arguments[0])
 
-    def _submitted_fd(self) -> int:
-        (block,) = struct.unpack("Q", self._memory(self.arguments[2], 8))
-        return int(struct.unpack("I", self._memory(block + _IOCB_FD_AT, 4))[0])
+    @property
+    def _request(self) -> int:
+        """Where the first struct iocb is that an io_submit is given."""
+        return int.from_bytes(self._memory(self.arguments[2], 8), "little")
+
+    @classmethod
+    def of(cls, name: str, thread: int, arguments: tuple[int, ...]) -> Call:
+        call = cls(name, thread, arguments)
+        if name != "io_submit":
+            return call
+        command = int.from_bytes(call._memory(call._request + _IOCB_COMMAND_AT, 2), "little")
+        return cls(AIO.get(command, name), thread, arguments)
+
+    def spoil(self) -> None:
+        """What is submitted becomes a write of memory that is not there: taken, and then it fails."""
+        with Path(f"/proc/{self.thread}/mem").open("r+b", buffering=0) as memory:
+            memory.seek(self._request + _IOCB_COMMAND_AT)
+            memory.write(struct.pack("H", 1))
+            memory.seek(self._request + _IOCB_MEMORY_AT)
+            memory.write(struct.pack("QQ", _NOWHERE, 4096))
 
     def _target(self, descriptor: int) -> str:
         return str(Path(f"/proc/{self.thread}/fd/{descriptor & 0xFFFFFFFF}").readlink())
@@ -158,10 +182,14 @@ class Gate:
         except OSError as error:
             return error.errno == errno.EINTR
         number, thread, _, nr, _, _, *arguments = _NOTIFICATION.unpack(received)
-        answer = self._verdict(Call(self._names[nr], thread, tuple(arguments)))
+        call = Call.of(self._names[nr], thread, tuple(arguments))
+        answer = self._verdict(call)
         if answer == KILL:
             os.kill(self._pid, signal.SIGKILL)
             return False
+        if answer == LATER:
+            call.spoil()
+            answer = GO_ON
         reply = struct.pack("QqiI", number, 0, -answer, 0 if answer else _CONTINUE)
         with contextlib.suppress(FileNotFoundError):  # it did not live to see the answer, or a signal came between
             fcntl.ioctl(self.listener, _ANSWER, bytearray(reply))

@@ -61,9 +61,19 @@ def test_any_call_of_its_disk_may_fail_and_nothing_lost_is_acknowledged(lanes: L
     assert any("ended 1" in outcome.notes for outcome in outcomes)
 
 
-@pytest.mark.parametrize("stride", [pytest.param(1, marks=[pytest.mark.long, pytest.mark.timeout(900)])])
-def test_a_sync_that_finds_the_disk_full_is_as_bad_as_any_other(lanes: Lanes, stride: int) -> None:
-    sweep(lanes, "fail a sync", stride, errno.ENOSPC)
+@pytest.mark.parametrize("stride", STRIDES)
+def test_what_the_disk_tells_only_later_is_believed_all_the_same(lanes: Lanes, stride: int) -> None:
+    _, outcomes = sweep(lanes, "fail later", min(stride, 5))
+    assert any(outcome.refused for outcome in outcomes)
+
+
+@pytest.mark.parametrize(
+    "error", [errno.EIO, pytest.param(errno.ENOSPC, marks=pytest.mark.long)], ids=errno.errorcode.get
+)
+def test_no_sync_of_the_spool_that_failed_is_tried_again(lanes: Lanes, error: int) -> None:
+    """That the disk is full is no better reason."""
+    _, outcomes = sweep(lanes, "fail a sync", 1, error)
+    assert all(outcome.refused for outcome in outcomes if outcome.reached)
 
 
 @pytest.mark.parametrize("stride", STRIDES)

@@ -14,15 +14,14 @@ def carried_out(lanes: Lanes, kind: str, *amounts: int) -> list[Outcome]:
 
 
 def test_a_full_disk_refuses_and_takes_everything_when_there_is_room(mounting_lanes: Lanes) -> None:
-    """With less and less KiB left: all, some and none of it fits."""
+    """With more and more KiB left beside the first spool file, whose blocks are there already."""
     outcomes = carried_out(mounting_lanes, "full disk", 0, 100, 300, 700, 1400)
     assert all(outcome.refused for outcome in outcomes)
-    assert outcomes[0].acknowledged == 0
-    assert 0 < outcomes[-1].acknowledged < len(SIZES)
+    assert any(0 < outcome.acknowledged < len(SIZES) for outcome in outcomes)
 
 
 def test_with_little_room_left_nothing_is_even_begun(mounting_lanes: Lanes) -> None:
-    (outcome,) = carried_out(mounting_lanes, "full disk", -4096)
+    (outcome,) = carried_out(mounting_lanes, "filled so far", 4096)
     assert (outcome.acknowledged, outcome.refused) == (0, len(SIZES))
 
 
@@ -34,6 +33,6 @@ def test_a_disk_without_inodes_refuses_and_goes_on_when_there_are_some(mounting_
 
 def test_a_disk_that_turns_read_only_amid_reception_loses_nothing(mounting_lanes: Lanes) -> None:
     """Before the first image, between two, and after the last."""
-    for outcome in carried_out(mounting_lanes, "read-only", 0, 2, 4, len(SIZES)):
-        assert outcome.acknowledged >= outcome.plan.at
-        assert outcome.refused > 0 or outcome.acknowledged == len(SIZES) or outcome.notes == ["ended 1"]
+    outcomes = carried_out(mounting_lanes, "read-only", 0, 2, 4, len(SIZES))
+    assert [outcome.acknowledged for outcome in outcomes] == [0, 2, 4, len(SIZES)]
+    assert any(outcome.refused for outcome in outcomes)
