@@ -33,8 +33,8 @@ for folder in dev sys proc; do mount --bind /$folder /mnt/$folder; done
 mount --bind /sys/kernel/config /mnt/sys/kernel/config
 mount -t tmpfs none /mnt/run
 hostname guest; ifconfig lo up
-COMMAND
-echo "GUEST STATUS $?"
+COMMAND > /dev/ttyS1
+echo "STATUS $?"
 poweroff -f
 """
 
@@ -88,14 +88,15 @@ def _initial_ram_disk(folder: Path, unpacked: Path, version: str, init: str) -> 
     return disk
 
 
-def run(folder: Path, module: str, *arguments: str, within_s: float) -> str:
-    """What the guest's console said while `python -m module arguments` ran in it."""
+def run(folder: Path, module: str, *arguments: str, within_s: float) -> tuple[str, str]:
+    """What `python -m module arguments` said in the guest, and what the guest's console said meanwhile."""
     unpacked, version = kernel()
     command = " ".join([sys.executable, "-B", "-m", module, *arguments])
     command = f"chroot /mnt /usr/bin/env -C {ROOT} PYTHONPATH={ROOT} TMPDIR=/run {command}"
     disk = _initial_ram_disk(folder, unpacked, version, INIT.replace("COMMAND", command))
     qemu = [
-        *("qemu-system-x86_64", "-accel", "tcg", "-m", "512", "-nographic", "-no-reboot", "-nic", "none"),
+        *("qemu-system-x86_64", "-accel", "tcg", "-m", "512", "-display", "none", "-monitor", "none", "-no-reboot"),
+        *("-nic", "none", "-serial", "stdio", "-serial", f"file:{folder / 'said'}"),
         *("-kernel", str(unpacked / f"boot/vmlinuz-{version}"), "-initrd", str(disk)),
         *("-append", "console=ttyS0 panic=-1 quiet mitigations=off"),
         *("-virtfs", "local,path=/,mount_tag=host,security_model=none,readonly=on,multidevs=remap"),
@@ -105,4 +106,8 @@ def run(folder: Path, module: str, *arguments: str, within_s: float) -> str:
         subprocess.run(
             qemu, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT, timeout=within_s, check=False
         )
-    return console.read_text(errors="replace").replace("\r", "")
+    return _text(folder / "said"), _text(console)
+
+
+def _text(path: Path) -> str:
+    return path.read_text(errors="replace").replace("\r", "") if path.exists() else ""

@@ -35,10 +35,11 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("guest")
     (folder / "slip").write_bytes(SLIP)
     started = time.monotonic()
-    console = machine.run(folder, "tests.usb_guest.guest", str(folder / "slip"), within_s=WITHIN_S)
+    said, console = machine.run(folder, "tests.usb_guest.guest", str(folder / "slip"), within_s=WITHIN_S)
     print(f"the guest took {time.monotonic() - started:.0f} s")
-    assert "\nEND" in console, console[-1500:]
-    return dict(json.loads(line[line.index("[") :]) for line in console.splitlines() if "CASE [" in line)
+    *lines, last = said.splitlines() or [""]
+    assert last == "END", console[-1500:]
+    return dict(json.loads(line) for line in lines)
 
 
 def test_every_case_has_an_expectation_and_there_are_enough_of_them():
