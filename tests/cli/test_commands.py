@@ -201,6 +201,22 @@ def test_reprint_extend_release_and_revoke(site: Site, tmp_path: Path) -> None:
     eventually(lambda: is_dead(site, again, tmp_path), 30, "the revoked slip dead at the vault")
 
 
+def test_what_staff_say_of_a_slip_is_answered_in_words(site: Site) -> None:
+    said = site.run("slips", "confirm", "s-00001")
+    assert (said.returncode, said.stdout) == (0, "Slip S-00001 is printed.\n")
+    complains(site.run("slips", "lost", "S-00001"), 1, "a slip that is printed cannot be lost")
+    complains(site.run("slips", "confirm", "S-99999"), 1, "no slip S-99999")
+    assert "nothing was kept back" in site.run("slips", "release", "--all").stdout
+    assert site.json("slips", "release", "--all") == {"released": []}
+
+
+@pytest.mark.parametrize("words", [(), ("S-00001", "--all")])
+def test_a_release_names_a_slip_or_all_of_them(site: Site, words: tuple[str, ...]) -> None:
+    done = site.run("slips", "release", *words)
+    assert done.returncode == 2
+    assert "--all" in done.stderr
+
+
 def is_dead(site: Site, number: str, to: Path) -> bool:
     return slipway("open", site.link(number), "--to", to, "--factor", BIRTH_DATE).returncode == 1
 
