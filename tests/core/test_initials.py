@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appliance.core.initials import initials
@@ -59,6 +59,7 @@ def test_a_letter_keeps_the_signs_that_belong_to_it(name, shown):
     assert initials(name) == shown
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_any_name_gives_little_and_never_a_control(name):
     shown = initials(name)

@@ -187,6 +187,13 @@ def test_every_language_has_all_its_letters_and_a_readable_code(language, dots):
     assert decode_qr(picture) == URL
 
 
+def test_the_last_step_has_the_pictogram_of_what_it_asks_for():
+    """The texts' part cut away: what differs then are the pictures."""
+    icons = [slip_bitmap.render(replace(FACE, factor=factor), 576) for factor in ("birth-date", "pin", "none")]
+    columns = {picture.crop((90, 620, 156, picture.height - 500)).tobytes() for picture in icons}
+    assert len(columns) == 3
+
+
 @pytest.mark.parametrize("dots", PAPERS)
 def test_large_print_is_larger_and_its_code_reads(dots):
     normal, large = (slip_bitmap.render(replace(FACE, large_print=chosen), dots) for chosen in (False, True))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appliance.formats.slip_lines import balanced, unbreakable, wrap
 from appliance.formats.slip_text import clean
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(codec="utf-8"), max_size=80), st.integers(2, 30), st.integers(1, 3))
 def test_wrapped_text_never_leaves_its_box(text, width, lines):
     for wrapped in (wrap(clean(text), width, len, lines), balanced(clean(text), width, len, lines)):
@@ -17,6 +18,7 @@ def test_wrapped_text_never_leaves_its_box(text, width, lines):
         assert all(len(line) <= width for line in wrapped)
 
 
+@settings(deadline=None)
 @given(st.lists(st.text("abc", min_size=1, max_size=8), max_size=6), st.sampled_from([wrap, balanced]))
 def test_text_that_fits_loses_no_word(parts, how):
     text = " ".join(parts)

@@ -60,6 +60,11 @@ def test_a_telephone_number_in_the_closing_line_can_be_dialled_as_it_stands(lang
     assert starts_with(ink(said, language), ink(FACE.phone, "en"))
 
 
+def test_a_latin_name_keeps_its_own_order_on_a_slip_from_right_to_left():
+    said = words(replace(FACE, language="ar", site="Imaging Dept."))
+    assert same(ink(said.site, "ar"), ink("Imaging Dept."))
+
+
 def test_arabic_letters_join():
     joined, apart = (np.array(ink(text, "ar")) for text in ("ببب", "ب‌ب‌ب"))
     assert not joined.all(axis=0).any()

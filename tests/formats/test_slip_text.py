@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appliance.formats.slip_text import StaffHalf, clean
 from tests.pictures import FACE
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_cleaned_text_is_one_line_without_controls_that_any_encoder_takes(text):
     cleaned = clean(text)
