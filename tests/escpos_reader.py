@@ -60,11 +60,6 @@ class AutomaticStatus:
 
 
 @dataclass(frozen=True)
-class Clear:
-    """DLE DC4 function 8"""
-
-
-@dataclass(frozen=True)
 class Nothing:
     """NUL between commands"""
 
@@ -77,16 +72,7 @@ class ProcessIdRequest:
 
 
 Command = (
-    Initialise
-    | Raster
-    | Feed
-    | Cut
-    | StatusRequest
-    | PaperStatusRequest
-    | AutomaticStatus
-    | Clear
-    | Nothing
-    | ProcessIdRequest
+    Initialise | Raster | Feed | Cut | StatusRequest | PaperStatusRequest | AutomaticStatus | Nothing | ProcessIdRequest
 )
 
 
@@ -115,7 +101,6 @@ LENGTHS = {
     b"\x10\x04": 3,
     b"\x1dr": 3,
     b"\x1da": 3,
-    b"\x10\x14\x08": 10,
     b"\x00": 1,
     b"\x1dV\x00": 3,
     b"\x1dV\x01": 3,
@@ -148,12 +133,6 @@ def _command(one: bytes) -> Command:
     return READERS[one[:2]](one)
 
 
-def _clear(one: bytes) -> Clear:
-    if one[3:] != b"\x01\x03\x14\x01\x06\x02\x08":
-        raise UnknownCommandError(f"not function 8 of DLE DC4: {one.hex(' ')}")
-    return Clear()
-
-
 def _process_id(one: bytes) -> ProcessIdRequest:
     if one[3:7] != b"\x06\x0000":
         raise UnknownCommandError(f"not function 48 of GS ( H: {one.hex(' ')}")
@@ -172,7 +151,6 @@ READERS: dict[bytes, Callable[[bytes], Command]] = {
     b"\x1bd": lambda one: Feed(one[2] * LINE_DOTS),
     b"\x1bJ": lambda one: Feed(one[2]),
     b"\x10\x04": lambda one: StatusRequest(one[2]),
-    b"\x10\x14": _clear,
     b"\x00": lambda one: Nothing(),
     b"\x1da": lambda one: AutomaticStatus(one[2]),
     b"\x1dr": lambda one: PaperStatusRequest(one[2]),

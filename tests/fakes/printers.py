@@ -26,6 +26,7 @@ from tests import escpos_reader as reader
 
 FINE = 0x12  # the fixed bits of an answer to DLE EOT, and no fault
 ALL_IS_WELL = b"\x10\x00\x00\x0f"  # as four bytes of automatic status
+CLEAR = bytes.fromhex("10 14 08 01 03 14 01 06 02 08")  # DLE DC4 function 8
 WAIT_S = 20.0
 WINDOW_BYTES = 4096  # of TCP; printers have little memory, and a jammed one soon takes no more
 
@@ -75,6 +76,9 @@ class FakePrinter:
     def receive(self, data: bytes) -> bytes:
         """Take bytes, give the answers. Raises PrinterDiedError, or UnknownCommandError for bytes no slip may hold."""
         self.received += data
+        if data == CLEAR:  # obeyed in the middle of a picture too
+            self._interpreter, self._data = reader.Interpreter(), b""
+            return b"\x37\x25\x00"
         return b"".join(self._obey(command, raw) for command, raw in self._interpreter.feed(data))
 
     def _obey(self, command: reader.Command, raw: bytes) -> bytes:
@@ -82,9 +86,6 @@ class FakePrinter:
             return self.status(command.number)
         if isinstance(command, reader.PaperStatusRequest):
             return b"\x00"
-        if isinstance(command, reader.Clear):
-            self._data = b""
-            return b"\x37\x25\x00"
         if command == reader.AutomaticStatus(0) or isinstance(command, reader.Nothing):
             return b""
         self._data += raw
@@ -101,13 +102,16 @@ class FakePrinter:
     def _printed(self, process_id: bytes) -> bytes:
         if self._paper.burnt:  # a model without a cutter
             self._tear()
-        if self.jobs:
+        if self.jobs and not self.jobs[-1].process_id:  # not asked without a slip before it
             self.jobs[-1].data += self._data
             self.jobs[-1].process_id = process_id
         self._data = b""
         return self.confirm(process_id)
 
     def _tear(self) -> None:
+        if not self._paper.burnt:  # white paper is no slip
+            self._data, _ = b"", self._paper.cut()
+            return
         self.jobs.append(Job(self._data, self._paper.cut()))
         self._data = b""
         self._changed.set()
