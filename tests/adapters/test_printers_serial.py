@@ -14,6 +14,9 @@ import pytest
 from appliance.adapters.printers import serial
 from appliance.adapters.printers.serial import SerialTransport, modem_signals
 from appliance.errors import PrinterUnreachableError
+from appliance.ports import PrintOutcome
+from tests.fakes.printers import ConfirmingPrinter
+from tests.ports.test_printer_port import CONFIRMING, job, printer_at, timing
 
 MORE_THAN_A_LINE_HOLDS = bytes(1 << 17)
 
@@ -66,3 +69,17 @@ def test_a_line_without_wires_for_it_holds_nobody_back(near):
     line = os.open(near, os.O_RDWR | os.O_NOCTTY)
     assert modem_signals(line) & termios.TIOCM_CTS
     os.close(line)
+
+
+async def test_an_adapter_that_is_plugged_in_again_under_the_same_name_prints(tmp_path):
+    name = tmp_path / "usb-FTDI-port0"
+    async with printer_at(f"serial://{name}?baud=115200", CONFIRMING, timing()) as printer:
+        assert await printer.print(job()) is PrintOutcome.REFUSED
+        for _ in range(2):  # another device behind the name each time
+            machine = ConfirmingPrinter()
+            async with machine.on_pty() as path:
+                name.symlink_to(path)
+                assert await printer.print(job()) is PrintOutcome.PRINTED
+                assert [one.data for one in machine.jobs] == [job().data]
+            name.unlink()
+            assert await printer.print(job()) is PrintOutcome.REFUSED
