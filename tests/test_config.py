@@ -58,6 +58,7 @@ ae_title = "OTHER"
 device = "usb:04b8:0202"
 paper_mm = 58
 model = "TM-T20II"
+job_ttl_minutes = 45
 [vault]
 url = "https://vault.example.org/"
 ca_file = "/etc/ssl/hospital.pem"
@@ -83,6 +84,7 @@ MISTAKES = {
     "unknown key in a list": ("[[profile]]\nae_title = 'A'\nquite_seconds = 3", r"did you mean quiet_seconds\?"),
     "unknown key in a peer": ("[[dicom.peer]]\nae_title='A'\nadress='1.2.3.4'", r"did you mean address\?"),
     "unlike anything": ("[site]\nqqqq = 1", r"unknown key site\.qqqq$"),
+    "no time to live": ("[printer]\njob_ttl_minutes = 0", r"printer\.job_ttl_minutes"),
     "wrong type": ("[printer]\npaper_mm = 'wide'", r"printer\.paper_mm"),
     "a promise that a relay cannot keep": ("[dicom]\nstorage_commitment = 'commit'", r"storage_commitment.*refuse"),
     "wrong choice": ("[dicom]\nunknown_peers = 'welcome'", r"dicom\.unknown_peers.*park"),

@@ -13,7 +13,7 @@ from appliance.core.slip import SlipEvent, SlipState
 from appliance.daemon.bell import Bell
 from appliance.daemon.printer_watch import PrinterWatch
 from appliance.daemon.transitions import Transitions
-from appliance.errors import NotFoundError
+from appliance.errors import NotFoundError, NotPossibleError
 from appliance.ports import Journal, Row, Transaction
 
 JOB_TTL_S = 1800.0
@@ -23,6 +23,15 @@ WHAT_TO_DO = {
     SlipState.UNCONFIRMED: "look whether it came out well: slips confirm, or slips lost",
     SlipState.OVERDUE: "kept back, as it waited too long: slips release, if its patient is still here",
 }
+
+
+# Staff are asked about unconfirmed slips only: while one is printing, the printer has the word.
+SAID_ALREADY = {
+    (SlipState.PRINTED, SlipEvent.CONFIRMED),
+    (SlipState.UNKNOWN, SlipEvent.LOST),
+    (SlipState.VOID, SlipEvent.LOST),
+}
+NOT_ASKED = "For another slip with a new code: slipway slips reprint NUMBER."
 
 
 class SlipDesk:
@@ -78,7 +87,11 @@ class SlipDesk:
     async def _say(self, arguments: dict[str, Any], event: SlipEvent) -> dict[str, Any]:
         def work(tx: Transaction) -> dict[str, Any]:
             row = _find(tx, arguments)
-            state = self._transitions.slip(tx, row["id"], event)
+            state = SlipState(row["state"])
+            if state is SlipState.UNCONFIRMED:
+                state = self._transitions.slip(tx, row["id"], event)
+            elif (state, event) not in SAID_ALREADY:
+                raise NotPossibleError(f"a slip that is {state} cannot be {event}", hint=NOT_ASKED)
             newest = tx.all("slips_of_share", share=row["share"])[-1]["number"]
             return {"number": row["number"], "state": str(state), "newest": newest}
 

@@ -19,6 +19,7 @@ from appliance.formats.audit import Event, Kind, Outcome
 from appliance.formats.sealed import Sealer
 from appliance.ports import Row, Transaction
 
+PAPER_LEFT = (SlipState.UNCONFIRMED, SlipState.PRINTED, SlipState.UNKNOWN)
 OUTSIDE = frozenset(
     {Effect.REGISTER_LINK, Effect.DESTROY_LINK, Effect.RENEW_LINK, Effect.DELETE_SHARE, Effect.PRINT_SLIP}
 )
@@ -81,12 +82,8 @@ class Transitions:
 
     def _audit_paper(self, tx: Transaction, slip: Row, state: SlipState, event: SlipEvent) -> None:
         """Paper left the printer, or may have: also when its link was revoked meanwhile."""
-        out = slip["state"] == SlipState.PRINTING and state not in (
-            SlipState.PRINTING,
-            SlipState.QUEUED,
-            SlipState.VOID,
-        )
-        if out or (slip["state"] == SlipState.VOID and event in (SlipEvent.CONFIRMED, SlipEvent.LOST)):
+        out = slip["state"] == SlipState.PRINTING and state in PAPER_LEFT
+        if out or (slip["state"] == SlipState.VOID and event in (SlipEvent.CONFIRMED, SlipEvent.TAKEN, SlipEvent.LOST)):
             lost = event is SlipEvent.LOST
             outcome, why = (Outcome.MINOR_FAILURE, DOUBTFUL) if lost else (Outcome.SUCCESS, "")
             self.audit(tx, Kind.SLIP_PRINTED, slip["share"], slip=slip["number"], outcome=outcome, why=why)

@@ -112,6 +112,34 @@ def test_a_confirmed_slip_cannot_be_called_lost_but_says_how_it_is() -> None:
     in_box(story)
 
 
+@pytest.mark.parametrize("word", ["confirm", "lost"])
+def test_while_a_slip_is_printing_the_printer_has_the_word(word: str) -> None:
+    async def story(box: PrintingBox) -> None:
+        await box.open_share()
+        await asyncio.sleep(5.0)
+        assert await box.slips() == ["printing"]
+        with pytest.raises(NotPossibleError):
+            await getattr(box.desk, word)({"number": "S-00001"})
+        await asyncio.sleep(60.0)
+        assert await box.slips() == ["unknown", "printed"]
+
+    machine = Machine()
+    machine.arm(Fault.SILENCE, 4_000, 30.0)
+    in_box(story, machine=machine)
+
+
+def test_a_dead_slip_can_be_called_lost_again_but_not_confirmed() -> None:
+    async def story(box: PrintingBox) -> None:
+        await box.open_share()
+        await asyncio.sleep(PRINTS_WITHIN_S)
+        await box.desk.lost({"number": "S-00001"})
+        assert (await box.desk.lost({"number": "S-00001"}))["newest"] == "S-00002"
+        with pytest.raises(NotPossibleError):
+            await box.desk.confirm({"number": "S-00001"})
+
+    in_box(story, MUTE)
+
+
 @pytest.mark.parametrize("word", ["confirm", "lost", "release"])
 def test_a_number_that_no_slip_has_is_said(word: str) -> None:
     async def story(box: PrintingBox) -> None:
