@@ -48,7 +48,7 @@ fact printed "$(cat /run/paper)"
 journalctl -q -u slipway-print -o cat --no-pager | sed 's/^/PRINT /'
 fact usblp "$(modprobe usblp 2> /dev/null && echo loaded || echo refused)"
 fact forbidden "$(dpkg-query -W -f '${Package},' cups ipp-usb 2> /dev/null)"
-fact boot "$(systemd-analyze time | sed -n 's/.*= \([^ ]*\) *$/\1/p')"
+fact boot "$(systemd-analyze time | sed -n 's/.*= \(.*[^ ]\) *$/\1/p')"
 journalctl -q -b -u slipway -o cat --no-pager -n 12 | sed 's/^/JOURNAL /'
 echo "FACT end=1"
 systemctl poweroff
