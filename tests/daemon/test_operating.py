@@ -7,10 +7,18 @@ import json
 
 import pytest
 
+from appliance.daemon.slip_desk import JOB_TTL_S
 from appliance.errors import NotFoundError, NotPossibleError, SlipwayError
+from appliance.ports import PrintOutcome
 from tests.daemon.conftest import MakeHouse
 from tests.daemon.house import House, Image, images
-from tests.fakes.slip_printers import JealousPrinter, PaperOutPrinter, SilentOncePrinter, SlowPrinter
+from tests.fakes.slip_printers import (
+    AnsweringPrinter,
+    JealousPrinter,
+    PaperOutPrinter,
+    SilentOncePrinter,
+    SlowPrinter,
+)
 
 
 async def test_the_status_of_a_box_at_rest_is_well(box: House) -> None:
@@ -170,3 +178,34 @@ async def test_a_new_enrolment_is_tried_at_once(box: House) -> None:
     await box.operating.command("reload", {})
     (effect,) = await box.rows("all_effects")
     assert effect["not_before"] == 0
+
+
+async def test_a_slip_that_its_printer_cannot_answer_for_is_asked_about_until_staff_say(make_house: MakeHouse) -> None:
+    async with make_house(printer=AnsweringPrinter([PrintOutcome.TAKEN])) as box:
+        box.start()
+        await box.send(Image())
+        await box.until_rows("slips_of_share", lambda rows: rows and rows[0]["state"] == "unconfirmed", share=1)
+        said = (await box.operating.command("status", {}))["sentences"]
+        (question,) = [one for one in said if "S-00001" in one["what"]]
+        assert "slips lost NUMBER" in question["do"]
+        (slip,) = await box.operating.command("slips-list", {})
+        assert "slips confirm" in slip["to_do"]
+        await box.operating.command("slips-confirm", {"number": "S-00001"})
+        said = (await box.operating.command("status", {}))["sentences"]
+        assert not any("S-00001" in one["what"] for one in said)
+
+
+async def test_a_slip_that_was_kept_back_is_in_the_status_until_it_is_released(make_house: MakeHouse) -> None:
+    printer = PaperOutPrinter()
+    async with make_house(printer=printer) as box:
+        box.start()
+        await box.send(Image())
+        await box.until_rows("links", lambda rows: rows and rows[0]["state"] == "active", share=1)
+        box.clock.advance(JOB_TTL_S + 1)
+        await box.until_rows("slips_of_share", lambda rows: rows[0]["state"] == "overdue", share=1)
+        said = (await box.operating.command("status", {}))["sentences"]
+        assert any("waited too long" in one["what"] and "S-00001" in one["what"] for one in said)
+        printer.load_paper()
+        assert (await box.operating.command("slips-release", {"all": True}))["released"] == ["S-00001"]
+        await box.settled()
+        assert len(printer.jobs) == 1
