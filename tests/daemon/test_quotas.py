@@ -56,6 +56,13 @@ async def test_what_has_reached_the_vault_makes_room(make_house: MakeHouse) -> N
         assert await box.rows("waiting") == []
 
 
+async def test_what_the_journal_does_not_know_yet_is_not_forgotten_when_it_is_asked(make_house: MakeHouse) -> None:
+    async with make_house(quotas=quotas(1)) as box:
+        await box.send(Image())
+        await box.receiving.learn_quotas()
+        assert refusals(box) == (True, False)
+
+
 async def test_the_count_survives_a_restart(make_house: MakeHouse) -> None:
     vault = RememberingVault()
     async with make_house(vault=vault, quotas=quotas(3)) as box:
