@@ -17,7 +17,7 @@ from tests.crash.modality import SIZES
 from tests.crash.plan import Outcome, Plan
 
 COUNTING_RUNS = 2  # threads take turns anew each time: the longest tells how many points there are
-REACHED = 0.75  # of the points at least: the last ones are not there in every run
+REACHED = 0.5  # of the points at least: one sync may serve several images, and then there are fewer
 
 STRIDES = [pytest.param(17, id="some"), pytest.param(1, id="all", marks=[pytest.mark.long, pytest.mark.timeout(900)])]
 
