@@ -113,6 +113,19 @@ def test_how_the_printer_is_can_be_asked_while_a_slip_is_under_way_and_touches_n
     talk(story)
 
 
+def test_who_asks_before_the_first_byte_of_a_slip_does_not_wait_for_its_end_either() -> None:
+    async def story() -> None:
+        one = Talk(CONFIRMING)
+        one.machine.strike(Fault.LATE_ANSWERS, 60.0)
+        slip = asyncio.create_task(one.printer.print(one.job()))
+        await asyncio.sleep(AT_ONCE_S)
+        async with asyncio.timeout(AT_ONCE_S):
+            assert (await one.printer.status()).reachable
+        assert await slip is PrintOutcome.REFUSED
+
+    talk(story)
+
+
 def test_a_printer_that_tells_nothing_by_itself_is_looked_at_while_its_answer_is_awaited() -> None:
     async def story() -> None:
         one = Talk(STATUS)

@@ -39,6 +39,7 @@ class Timing:
 PIECE_BYTES = 4096  # a failing line is noticed after at most so much
 QUESTIONS = (escpos.ASK_PRINTER, escpos.ASK_OFFLINE_CAUSE, escpos.ASK_ERROR_CAUSE, escpos.ASK_PAPER)
 REHEARSAL = b"idle"  # a process id of no slip: theirs are hexadecimal
+UNDER_WAY = PrinterStatus(reachable=True, detail="A slip is being printed.")
 IN_TURN = (ProcessId, PaperStatus)  # answers that may come long after they were asked for
 LOOK_EVERY_S = 2.0
 SETTLE_LOOKS = 5
@@ -71,6 +72,7 @@ class ConversingPrinter:
     async def print(self, job: PrintJob) -> PrintOutcome:
         """REFUSED until the first byte of the job, UNKNOWN from there until the printer's word."""
         async with self._turn:
+            self._under_way = UNDER_WAY
             try:
                 outcome = await self._converse(job)
                 await self._transport.close()

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from appliance.adapters.printers.conversation import Timing
+from appliance.adapters.printers.conversation import UNDER_WAY, Timing
 from appliance.adapters.printers.messages import LINE_BYTES, Answer, Call, News, Word, encode_call, read_answer
 from appliance.errors import FormatError
 from appliance.formats.printer_profiles import Profile
@@ -203,7 +203,6 @@ class DistantPrinter:
         return answer if sound else None
 
 
-UNDER_WAY = PrinterStatus(reachable=True, detail="A slip is being printed.")
 LOST = (
     "The program that drives the printer was lost and starts anew by itself. "
     "If this stays: journalctl -u 'slipway-print*', and switch the printer off and on."
