@@ -201,6 +201,8 @@ async def test_a_queued_slip_whose_link_expired_is_voided_and_another_is_printed
         await box.send(Image())
         await box.until_rows("links", lambda rows: rows and rows[0]["state"] == "active", share=1)
         box.vault_time[0] = box.vault.now + 8 * 86400
+        await box.until_rows("links", lambda rows: rows[0]["state"] != "active", share=1)
+        box.vault_time[0] = box.vault.now  # the next link is a fresh one
         await box.until_rows("slips_of_share", lambda rows: rows[0]["state"] == "void", share=1)
         printer.load_paper()
         await box.settled()
