@@ -73,6 +73,22 @@ def _language(value: str) -> str:
 Language = Annotated[str, AfterValidator(_language)]
 
 
+def _pattern(value: str) -> str:
+    try:
+        groups = re.compile(value).groups
+    except re.error as error:
+        raise ValueError(f"this is no regular expression: {error}") from None
+    if value and groups != 1:
+        raise ValueError("write a regular expression with one group, the Patient ID: such as PID:([A-Z0-9]+);.*")
+    return value
+
+
+def _scanner(value: str) -> str:
+    if value and not re.fullmatch(r"(serial|hid):///[^/].*", value):
+        raise ValueError("write serial:///dev/ttyACM0, or hid:///dev/input/by-id/NAME-event-kbd")
+    return value
+
+
 def _syslog(value: str) -> str:
     if value and not value.startswith("tls://"):
         raise ValueError("write tls://HOST:PORT, such as tls://audit.example.org:6514")
@@ -166,6 +182,8 @@ class Profile(_Section):
     language: Language = ""  # "" is the site's; a patient's own, where the images name one, comes first
     large_print: bool = False
     staff_half: bool = False  # a part below a cut line that the department keeps
+    interlock: Literal["none", "wristband"] = "none"  # wristband: a slip is printed once the patient's was scanned
+    interlock_pattern: Annotated[str, AfterValidator(_pattern)] = ""  # of codes that hold more than the Patient ID
 
 
 class PrinterSettings(_Section):
@@ -173,6 +191,10 @@ class PrinterSettings(_Section):
     paper_mm: Literal[58, 80] = 80
     model: str = "TM-T20II"
     job_ttl_minutes: Annotated[float, Field(gt=0, le=1440)] = 30  # a slip that waited longer comes out only when asked
+
+
+class ScannerSettings(_Section):
+    device: Annotated[str, AfterValidator(_scanner)] = ""  # of wristbands; "" is none
 
 
 class VaultSettings(_Section):
@@ -212,6 +234,7 @@ class Settings(_Section):
     dicom: Dicom = Dicom()
     profile: tuple[Profile, ...] = (Profile(ae_title="SHARE"),)
     printer: PrinterSettings = PrinterSettings()
+    scanner: ScannerSettings = ScannerSettings()
     vault: VaultSettings = VaultSettings()
     spool: SpoolSettings = SpoolSettings()
     audit: AuditSettings = AuditSettings()

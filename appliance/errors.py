@@ -112,6 +112,12 @@ class PrinterUnreachableError(SlipwayError):
     retry = True
 
 
+class ScannerUnreachableError(SlipwayError):
+    code = "scanner_unreachable"
+    hint = "Check the scanner's cable and [scanner] device; `slipway slips release --wristband -` works without it."
+    retry = True
+
+
 class NotRunningError(SlipwayError):
     code = "not_running"
     hint = "Start the service: systemctl start slipway (or `slipway run`)."

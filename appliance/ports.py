@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Container, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol, TypeVar
@@ -64,6 +64,13 @@ class Printer(Protocol):
         """While a slip is under way: at once, what the printer has told meanwhile."""
 
     async def print(self, job: PrintJob) -> PrintOutcome: ...
+
+
+class Scanner(Protocol):
+    """Reads barcodes."""
+
+    def codes(self) -> AsyncIterator[str]:
+        """ "" once it is there, then each code. ScannerUnreachableError when it is not there, or no more."""
 
 
 class Incoming(Protocol):

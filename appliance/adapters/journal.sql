@@ -204,8 +204,8 @@ SELECT * FROM link WHERE state IN ('active', 'expired') AND expires_at IS NOT NU
   AND NOT EXISTS (SELECT 1 FROM effect WHERE effect.link = link.id AND effect.kind = 'renew-link');
 
 -- name: add_slip
-INSERT INTO slip (number, link, share, state, copy, why, queued_at)
-VALUES (:number, :link, :share, 'queued', :copy, :why, :now) RETURNING id;
+INSERT INTO slip (number, link, share, state, copy, why, queued_at, wristband)
+VALUES (:number, :link, :share, 'queued', :copy, :why, :now, :wristband) RETURNING id;
 
 -- name: count_slips
 SELECT count(*) AS n FROM slip WHERE share = :share;
@@ -234,7 +234,7 @@ SELECT * FROM slip WHERE state = 'printing';
 SELECT * FROM slip WHERE state = :state ORDER BY id;
 
 -- name: slips_to_keep_back
-SELECT id FROM slip WHERE state = 'queued' AND queued_at < :before
+SELECT id FROM slip WHERE state = 'queued' AND queued_at < :before AND wristband = 0
   AND EXISTS (SELECT 1 FROM effect WHERE effect.slip = slip.id AND effect.kind = 'print-slip');
 
 -- name: slips_unanswered
@@ -243,11 +243,19 @@ SELECT id FROM slip WHERE state = 'unconfirmed' AND printed_at < :before;
 -- name: slip_queued
 UPDATE slip SET queued_at = :now WHERE id = :id;
 
+-- name: slips_at_interlock
+SELECT slip.id, slip.number, slip.share, share.share_id, share.profile, share.sealed
+FROM slip JOIN share ON share.id = slip.share
+WHERE slip.state = 'queued' AND slip.wristband = 1 ORDER BY slip.id;
+
+-- name: open_interlock
+UPDATE slip SET wristband = 0, queued_at = :now WHERE id = :id;
+
 -- name: newest_slip_at_printer
 SELECT state FROM slip WHERE state IN ('unconfirmed', 'printed', 'unknown') ORDER BY id DESC LIMIT 1;
 
 -- name: count_slips_waiting
-SELECT count(*) AS n FROM slip WHERE state IN ('queued', 'printing');
+SELECT count(*) AS n FROM slip WHERE state = 'printing' OR (state = 'queued' AND wristband = 0);
 
 -- name: set_slip_state
 UPDATE slip SET state = :state WHERE id = :id;
@@ -268,6 +276,8 @@ SELECT * FROM effect WHERE kind IN (SELECT value FROM json_each(:kinds))
   -- A slip waits until its predecessor is dead: never two that work.
   AND NOT (kind = 'print-slip' AND EXISTS (
       SELECT 1 FROM effect AS other WHERE other.share = effect.share AND other.kind = 'destroy-link'))
+  -- Nor before its patient's wristband has been scanned, where the profile asks for that.
+  AND NOT (kind = 'print-slip' AND EXISTS (SELECT 1 FROM slip WHERE slip.id = effect.slip AND slip.wristband = 1))
 ORDER BY id LIMIT :limit;
 
 -- name: effect_done

@@ -183,3 +183,6 @@ END;
 
 -- step: slips_by_state
 CREATE INDEX slip_by_state ON slip (state);  -- those that wait are looked for every few seconds
+
+-- step: interlock
+ALTER TABLE slip ADD COLUMN wristband INTEGER NOT NULL DEFAULT 0;  -- 1: not printed before its patient's was scanned

@@ -27,6 +27,8 @@ class Facts:
     shares_held: int
     peers_parked: int
     shares_damaged: tuple[str, ...]  # ids of those with images that the disk lost before they were relayed
+    slips_locked: tuple[str, ...] = ()  # numbers of those that wait for their patient's wristband
+    scanner_error: str = ""  # "" when the wristbands' scanner is there, or there is none
     audit_error: str = ""  # "" when the audit repository takes records, or there is none
 
 
@@ -79,6 +81,18 @@ def sentences(facts: Facts) -> list[Sentence]:
             notice,
             f"Kept back, as it waited too long for the printer: {_slips(facts.slips_overdue)}.",
             "`slipway slips release NUMBER` (or --all) prints it, if its patient is still here.",
+        ),
+        (
+            bool(facts.slips_locked),
+            notice,
+            f"Waiting for the patient's wristband: {_slips(facts.slips_locked)}.",
+            "Scan it; or type what it says after `slipway slips release --wristband -`.",
+        ),
+        (
+            bool(facts.scanner_error),
+            problem,
+            f"The wristband scanner: {facts.scanner_error}.",
+            "Check its cable and [scanner] device; until then `slipway slips release --wristband -`.",
         ),
         (
             facts.shares_held > 0,

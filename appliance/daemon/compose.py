@@ -18,6 +18,7 @@ from appliance.adapters.audit_repository import SyslogRepository
 from appliance.adapters.control import ControlServer
 from appliance.adapters.journal import SqliteJournal
 from appliance.adapters.printers import open_apart
+from appliance.adapters.scanner import open_scanner
 from appliance.adapters.spool import FileSpool
 from appliance.adapters.vault import HttpVault
 from appliance.config import PeerSettings, Profile, Settings
@@ -26,6 +27,7 @@ from appliance.daemon.auditing import Trail
 from appliance.daemon.bell import Bell
 from appliance.daemon.delivering import Delivering
 from appliance.daemon.facing import ProfileLook, SlipLook
+from appliance.daemon.interlock import Interlock, Scanning
 from appliance.daemon.linking import Linking
 from appliance.daemon.manifesting import Manifesting
 from appliance.daemon.minting import LinkTerms
@@ -74,6 +76,7 @@ class Box:
     linking: Linking
     printing: Printing
     watch: PrinterWatch
+    scanning: Scanning | None
     sweeping: Sweeping
     trail: Trail
     delivering: Delivering | None
@@ -138,12 +141,19 @@ def compose(settings: Settings, printer_sockets: Path | None = None) -> Box:
         vault.known_now,
         keep_trail_s=settings.audit.keep_days * DAY_S,
     )
+    patterns = {title: profile.interlock_pattern for title, profile in profiles.items()}
+    interlock = Interlock(journal, transitions, sealer, bell, clock.now, patterns)
+    device = settings.scanner.device
+    scanning = Scanning(open_scanner(device), interlock) if device else None
     manifesting = Manifesting(journal, sealer, settings.site.name, settings.site.language)
     listening: list[str] = []
 
     def surroundings() -> dict[str, Any]:
         around = _surroundings(settings, vault, listening)
-        return around | {"audit_error": delivering.last_error if delivering else ""}
+        return around | {
+            "audit_error": delivering.last_error if delivering else "",
+            "scanner_error": scanning.trouble if scanning else "",
+        }
 
     async def reload() -> None:
         vault.enrolment = read_enrolment(settings)
@@ -169,6 +179,7 @@ def compose(settings: Settings, printer_sockets: Path | None = None) -> Box:
 
     delivering = Delivering(journal, trail, repository, source) if repository else None
     operating.also(Reviewing(journal, trail, source).commands)
+    operating.also({"slips-release-wristband": interlock.release})
     return Box(
         settings=settings,
         spool=spool,
@@ -181,6 +192,7 @@ def compose(settings: Settings, printer_sockets: Path | None = None) -> Box:
         linking=Linking(journal, vault, transitions, sealer, bell, clock.now),
         printing=printing,
         watch=watch,
+        scanning=scanning,
         sweeping=sweeping,
         trail=trail,
         delivering=delivering,
@@ -192,7 +204,13 @@ def compose(settings: Settings, printer_sockets: Path | None = None) -> Box:
 
 def _terms(profile: Profile) -> LinkTerms:
     factor = FactorKind(profile.second_factor)
-    return LinkTerms(factor, profile.expires_days, profile.grace_days, wait_for_all=profile.print == "complete")
+    return LinkTerms(
+        factor,
+        profile.expires_days,
+        profile.grace_days,
+        wait_for_all=profile.print == "complete",
+        interlock=profile.interlock == "wristband",
+    )
 
 
 def _rules(profile: Profile) -> ProfileRules:

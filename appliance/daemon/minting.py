@@ -24,6 +24,7 @@ class LinkTerms:
     expires_days: float
     grace_days: float
     wait_for_all: bool  # print when the study is complete, not at the first image
+    interlock: bool = False  # print only once the patient's wristband was scanned
 
 
 STRICT_TERMS = LinkTerms(FactorKind.BIRTH_DATE, 7, 14, wait_for_all=False)  # of a profile that the settings lost
@@ -96,7 +97,16 @@ def mint(tx: Transaction, share: Row, terms: LinkTerms, sealer: Sealer, now: flo
     )["id"]
     copy = tx.one("count_slips", share=share["id"])["n"] + 1
     number = _next_number(tx)
-    slip = tx.one("add_slip", number=number, link=link, share=share["id"], copy=copy, why="", now=now)["id"]
+    slip = tx.one(
+        "add_slip",
+        number=number,
+        link=link,
+        share=share["id"],
+        copy=copy,
+        why="",
+        now=now,
+        wristband=int(terms.interlock),
+    )["id"]
     return link, slip
 
 

@@ -9,7 +9,9 @@ from typing import Any
 
 from appliance.core.health import Facts, sentences
 from appliance.core.link import LinkEvent, LinkState
-from appliance.core.share import ShareEvent
+from appliance.core.share import ShareEvent, ShareState
+from appliance.core.slip import SlipState
+from appliance.daemon import interlock
 from appliance.daemon.bell import Bell
 from appliance.daemon.peers import KnownPeer
 from appliance.daemon.printer_watch import PrinterWatch
@@ -18,7 +20,7 @@ from appliance.daemon.receiving import Receiving
 from appliance.daemon.relaying import DISK_LOST
 from appliance.daemon.slip_desk import WHAT_TO_DO, SlipDesk, waiting
 from appliance.daemon.transitions import SHORT_ID_CHARS, Transitions
-from appliance.errors import NotFoundError, SlipwayError
+from appliance.errors import NotFoundError, NotPossibleError, SlipwayError
 from appliance.formats.audit import Event, Kind
 from appliance.formats.sealed import Sealer
 from appliance.ports import Journal, Printer, Row, Spool, Transaction
@@ -102,6 +104,8 @@ class Operating:
             slips_waiting=counts["slips_waiting"],
             slips_unconfirmed=tuple(counts["slips_unconfirmed"]),
             slips_overdue=tuple(counts["slips_overdue"]),
+            slips_locked=tuple(counts["slips_locked"]),
+            scanner_error=around.get("scanner_error", ""),
             objects_waiting=counts["objects_waiting"],
             shares_held=counts["shares_held"],
             shares_damaged=tuple(counts["shares_damaged"]),
@@ -226,7 +230,7 @@ class Operating:
                 "link": row["link_state"],
                 "expires_at": _time(row["expires_at"]) if row["expires_at"] else "",
                 "printed_at": _time(row["printed_at"]) if row["printed_at"] else "",
-                "to_do": WHAT_TO_DO.get(row["state"], ""),
+                "to_do": _to_do(row),
             }
             for row in rows
         ]
@@ -239,6 +243,7 @@ class Operating:
             if slip is None:
                 raise NotFoundError(f"there is no slip {arguments['number']}", hint="See `slipway slips list`.")
             why, by = str(arguments["why"]), _by(arguments)
+            _check_reprint(tx.one("share", id=slip["share"]), slip["number"])
             self._transitions.share(tx, slip["share"], ShareEvent.REPRINTED, why, by=by, slip=slip["number"])
             return self._story(tx, tx.one("share", id=slip["share"]))
 
@@ -303,11 +308,36 @@ def _counts(tx: Transaction) -> dict[str, Any]:
     return {
         **waiting(tx),
         "slips_waiting": tx.one("count_slips_waiting")["n"],
+        "slips_locked": interlock.locked(tx),
         "objects_waiting": tx.one("count_waiting_objects")["n"],
         "shares_held": tx.one("count_held")["n"],
         "shares_damaged": [row["share_id"].hex()[:SHORT_ID_CHARS] for row in damaged],
         "peers_parked": tx.one("count_parked")["n"],
     }
+
+
+def _check_reprint(share: Row, number: str) -> None:
+    """The table would refuse these too, but cannot say what to do instead."""
+    share_id = share["share_id"].hex()[:SHORT_ID_CHARS]
+    again = "Send the study to the box again: it comes on a new slip."
+    refused = {
+        ShareState.CLOSED: (
+            f"slip {number} cannot be printed again: its images were delivered and the box has forgotten their key",
+            f"{again} The old slip works on until `slipway shares revoke {share_id}`.",
+        ),
+        ShareState.REVOKED: (f"slip {number} cannot be printed again: its share was revoked", again),
+        ShareState.HELD: (
+            f"slip {number} cannot be printed again: its share is held for a person to decide",
+            f"See `slipway shares show {share_id}`; `slipway shares release {share_id}` prints a slip.",
+        ),
+    }.get(ShareState(share["state"]))
+    if refused:
+        raise NotPossibleError(refused[0], hint=refused[1])
+
+
+def _to_do(slip: Row) -> str:
+    locked = slip["state"] == SlipState.QUEUED and slip["wristband"]
+    return interlock.WHAT_TO_DO if locked else WHAT_TO_DO.get(slip["state"], "")
 
 
 def _check_address(address: str) -> None:

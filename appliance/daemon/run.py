@@ -144,6 +144,7 @@ def _workers(box: Box) -> list[Coroutine[Any, Any, None]]:
         _watchdog(),
         _signals(),
         *([box.delivering.run()] if box.delivering else []),
+        *([box.scanning.run()] if box.scanning else []),
     ]
 
 

@@ -31,6 +31,7 @@ SAID_ALREADY = {
     (SlipState.UNKNOWN, SlipEvent.LOST),
     (SlipState.VOID, SlipEvent.LOST),
 }
+LOCKED = "Scan it; or type what it says after `slipway slips release --wristband -`."
 NOT_ASKED = "For another slip with a new code: slipway slips reprint NUMBER."
 
 
@@ -76,6 +77,8 @@ class SlipDesk:
         def work(tx: Transaction) -> list[Row]:
             rows = tx.all("slips_in_state", state=SlipState.OVERDUE) if arguments.get("all") else [_find(tx, arguments)]
             for row in rows:
+                if row["state"] == SlipState.QUEUED and row["wristband"]:
+                    raise NotPossibleError(f"slip {row['number']} waits for its patient's wristband", hint=LOCKED)
                 self._transitions.slip(tx, row["id"], SlipEvent.RELEASED)
                 tx.do("slip_queued", id=row["id"], now=self._clock())
             return rows

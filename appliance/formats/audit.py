@@ -23,6 +23,7 @@ class Kind(StrEnum):
     TRANSFERRED = "transferred"
     SLIP_PRINTED = "slip-printed"
     SLIP_REPRINTED = "slip-reprinted"
+    SLIP_RELEASED = "slip-released"
     SHARE_UPLOADED = "share-uploaded"
     SHARE_SHOWN = "share-shown"
     SHARE_RELEASED = "share-released"
@@ -34,6 +35,7 @@ class Kind(StrEnum):
     PEER_UNKNOWN = "peer-unknown"
     CERTIFICATE_WRONG = "certificate-wrong"
     FLOODED = "flooded"
+    WRISTBANDS_WRONG = "wristbands-wrong"
     TRAIL_READ = "trail-read"
 
 
@@ -117,6 +119,7 @@ _SENTENCES = {
     Kind.TRANSFERRED: "{calling} at {address} sent {images} of a study to {called}",
     Kind.SLIP_PRINTED: "slip {slip} of share {share} was printed",
     Kind.SLIP_REPRINTED: "another slip was asked for in place of {slip} of share {share}",
+    Kind.SLIP_RELEASED: "slip {slip} of share {share} was released by its patient's wristband",
     Kind.SHARE_UPLOADED: "share {share} was opened at the vault",
     Kind.SHARE_SHOWN: "share {share} was shown",
     Kind.SHARE_RELEASED: "share {share} was released",
@@ -128,6 +131,7 @@ _SENTENCES = {
     Kind.PEER_UNKNOWN: "{calling} at {address} is not known and was refused",
     Kind.CERTIFICATE_WRONG: "{address} was refused for its certificate",
     Kind.FLOODED: "{address} opened more connections than the box takes",
+    Kind.WRISTBANDS_WRONG: "{about} wristbands in a row were scanned for which no slip waits",
     Kind.TRAIL_READ: "this trail was read ({about})",
 }
 

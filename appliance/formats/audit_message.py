@@ -60,6 +60,7 @@ EVENTS: dict[Kind, tuple[Code, str, Code | None]] = {
     Kind.TRANSFERRED: (Code("110104", "DICOM Instances Transferred"), "C", None),
     Kind.SLIP_PRINTED: (EXPORT, "R", Code("slip", "Slip printed", OWN)),
     Kind.SLIP_REPRINTED: (ALERT, "E", Code("110132", "Use of Restricted Function")),
+    Kind.SLIP_RELEASED: (ALERT, "E", OBJECT_SECURITY),
     Kind.SHARE_UPLOADED: (EXPORT, "R", Code("upload", "Sealed to a vault", OWN)),
     Kind.SHARE_SHOWN: (Code("110110", "Patient Record"), "R", None),
     Kind.SHARE_RELEASED: (ALERT, "E", OBJECT_SECURITY),
@@ -71,6 +72,7 @@ EVENTS: dict[Kind, tuple[Code, str, Code | None]] = {
     Kind.PEER_UNKNOWN: (ALERT, "E", NODE_AUTHENTICATION),
     Kind.CERTIFICATE_WRONG: (ALERT, "E", NODE_AUTHENTICATION),
     Kind.FLOODED: (ALERT, "E", Code("flood", "Flood of connections", OWN)),
+    Kind.WRISTBANDS_WRONG: (ALERT, "E", Code("wristbands", "Wrong wristbands in a row", OWN)),
     Kind.TRAIL_READ: (Code("110101", "Audit Log Used"), "R", None),
 }
 TRANSFERS = (Kind.TRANSFER_BEGUN, Kind.TRANSFERRED)

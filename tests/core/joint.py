@@ -39,6 +39,7 @@ class Link(NamedTuple):
     past: bool = False  # the expiry that the journal knows is over
     secret: bool = True
     ran_out: bool = False  # past its grace period, and its paper had been printed
+    locked: bool = False  # its slip is not printed before its patient's wristband was scanned
 
 
 class Post(NamedTuple):
@@ -55,6 +56,7 @@ class Joint(NamedTuple):
     share: ShareState
     waits: bool = False  # the profile prints when the study is complete
     arriving: bool = False  # only followed where the profile waits
+    interlock: bool = False  # the profile asks for the wristband
     deleted: bool = False  # the share, at the vault
     links: tuple[Link, ...] = ()
     slips: tuple[SlipState, ...] = ()
@@ -70,9 +72,9 @@ class Joint(NamedTuple):
         return [n for n, slip in enumerate(self.slips) if slip in MAY_BE_PAPER and self.links[n].state in NOT_DESTROYED]
 
 
-def born(state: ShareState, *, waits: bool = False) -> Joint:
+def born(state: ShareState, *, waits: bool = False, interlock: bool = False) -> Joint:
     """As `placing._open_share`: the first instance joins, then OPENED."""
-    return on_share(Joint(state, waits, arriving=waits), ShareEvent.OPENED)
+    return on_share(Joint(state, waits, arriving=waits, interlock=interlock), ShareEvent.OPENED)
 
 
 # -- transitions.py ------------------------------------------------------------------------------------------------
@@ -124,7 +126,8 @@ def _mint(joint: Joint) -> Joint:
     joint = joint._replace(outbox=tuple(post for post in joint.outbox if post.effect is not Effect.MINT_LINK))
     if joint.share is not ShareState.OPEN:
         joint = joint._replace(faults=(*joint.faults, f"a link was minted for a share that is {joint.share}"))
-    joint = joint._replace(minted=True, links=(*joint.links, Link()), slips=(*joint.slips, SlipState.QUEUED))
+    link = Link(locked=joint.interlock)
+    joint = joint._replace(minted=True, links=(*joint.links, link), slips=(*joint.slips, SlipState.QUEUED))
     return on_link(joint, len(joint.links) - 1, LinkEvent.MINTED)
 
 
@@ -214,7 +217,7 @@ def printing(joint: Joint) -> Iterator[tuple[str, Joint]]:
     if any(post.effect is Effect.DESTROY_LINK for post in joint.outbox):
         return  # an older slip may still work
     for post in joint.outbox:
-        if post.effect is Effect.PRINT_SLIP:
+        if post.effect is Effect.PRINT_SLIP and not at_interlock(joint, post.link):
             yield from _take_to_printer(joint, post)
 
 
@@ -228,6 +231,19 @@ def _take_to_printer(joint: Joint, post: Post) -> Iterator[tuple[str, Joint]]:
         yield f"slip {n} came too late", on_slip(done, n, SlipEvent.OUTDATED)
     if joint.slips[n] is SlipState.QUEUED:
         yield f"slip {n} kept back", on_slip(done, n, SlipEvent.DELAYED)
+
+
+# -- interlock.py --------------------------------------------------------------------------------------------------
+
+
+def at_interlock(joint: Joint, n: int) -> bool:
+    return joint.links[n].locked and joint.slips[n] is SlipState.QUEUED
+
+
+def interlock(joint: Joint) -> Iterator[tuple[str, Joint]]:
+    for n in range(len(joint.links)):
+        if at_interlock(joint, n):
+            yield f"wristband of {n}", _link(joint, n, locked=False)
 
 
 # -- slip_desk.py: staff, or their silence -------------------------------------------------------------------------
@@ -300,7 +316,7 @@ def commands(joint: Joint) -> Iterator[tuple[str, Callable[[], Joint]]]:
 def steps(joint: Joint) -> Iterator[tuple[str, Joint]]:
     """Everything that can happen next. NotPossibleError where the world brings what no table foresaw."""
     calm = joint._replace(faults=())
-    for source in (linking, printing, desk, sweeping, outside):
+    for source in (linking, printing, interlock, desk, sweeping, outside):
         yield from source(calm)
     for name, ask in commands(calm):
         try:
@@ -313,6 +329,8 @@ def normal(joint: Joint) -> Joint:
     """Without the links that nothing can change any more, and without the order of the outbox, which binds nobody."""
     posted = {post.link for post in joint.outbox} | {joint.at_printer}
     for n, link in enumerate(joint.links):
+        if link.locked and not at_interlock(joint, n):
+            joint = _link(joint, n, locked=False)
         if link.state is LinkState.DESTROYED:
             joint = _buried(joint, n)
     kept = [n for n in range(len(joint.links)) if n in posted or not _dead(joint.links[n], joint.slips[n])]
@@ -377,7 +395,7 @@ def story(came: Way, joint: Joint | None) -> str:
 
 
 # Best first: a request whose answer was lost is sent again.
-GOOD = ("registered", "vault", "confirmed", "need not", "no answer", "released", "started")
+GOOD = ("registered", "vault", "confirmed", "need not", "no answer", "released", "wristband", "started")
 
 
 def settle(joint: Joint) -> Joint:
@@ -389,7 +407,7 @@ def settle(joint: Joint) -> Joint:
         for n, link in enumerate(joint.links):
             if link.state is LinkState.ACTIVE and link.past and Post(Effect.RENEW_LINK, n) not in joint.outbox:
                 joint = on_link(joint, n, LinkEvent.EXPIRED)
-        ahead = [*printing(joint), *linking(joint), *desk(joint)]
+        ahead = [*printing(joint), *linking(joint), *interlock(joint), *desk(joint)]
         if not ahead:
             return joint
         joint = min(ahead, key=_goodness)[1]

@@ -31,6 +31,8 @@ WRONG = {
     "shares_damaged": (("1a2b3c4d",), Level.PROBLEM, "1 share has images that the disk lost: ask for them to be sent"),
     "slips_unconfirmed": (("S-00012",), Level.NOTICE, "Did slip S-00012 come out well?"),
     "slips_overdue": (("S-00012",), Level.NOTICE, "waited too long for the printer: slip S-00012"),
+    "slips_locked": (("S-00012",), Level.NOTICE, "Waiting for the patient's wristband: slip S-00012."),
+    "scanner_error": ("it was unplugged", Level.PROBLEM, "The wristband scanner: it was unplugged."),
     "audit_error": ("nobody there", Level.NOTICE, "Audit records wait here: nobody there."),
     "slips_waiting": (2, Level.NOTICE, "2 slip(s)"),
     "objects_waiting": (3, Level.NOTICE, "3 object(s)"),

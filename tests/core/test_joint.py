@@ -43,6 +43,12 @@ def waiting_joints() -> Way:
 
 
 @pytest.fixture(scope="module")
+def locked_joints() -> Way:
+    """Of a profile that asks for the wristband."""
+    return reachable(born(ShareState.OPEN, interlock=True), 2)
+
+
+@pytest.fixture(scope="module")
 def held_joints() -> Way:
     return reachable(born(ShareState.HELD), 2)
 
@@ -59,8 +65,8 @@ def test_the_walk_reaches_every_state_of_share_link_and_slip(joints):
     assert max(len(joint.links) for joint in joints) == MOST_LINKS
 
 
-def test_no_two_slips_are_ever_alive(joints, waiting_joints, held_joints):
-    for walked in (joints, waiting_joints, held_joints):
+def test_no_two_slips_are_ever_alive(joints, waiting_joints, held_joints, locked_joints):
+    for walked in (joints, waiting_joints, held_joints, locked_joints):
         none(walked, lambda joint: len(joint.live_slips) > 1)
 
 
@@ -188,6 +194,20 @@ def test_every_state_settles_with_one_live_slip_or_none_needed():
 
 def test_a_held_share_settles_once_it_is_released():
     none(reachable(born(ShareState.HELD), 2, unfortunate), unsettled)
+
+
+def test_a_share_settles_once_the_wristband_was_scanned():
+    none(reachable(born(ShareState.OPEN, interlock=True), 2, unfortunate), unsettled)
+
+
+def test_without_a_wristband_no_paper_comes_out_and_the_share_is_over_all_the_same():
+    came = reachable(born(ShareState.OPEN, interlock=True), 2, lambda _, name: "wristband" in name)
+    none(came, lambda joint: any(slip in MAY_BE_PAPER for slip in joint.slips))
+    assert any(joint.share is ShareState.CLOSED for joint in came)
+
+
+def test_the_outbox_empties_where_the_profile_asks_for_the_wristband(locked_joints):
+    none(locked_joints, lambda joint: bool(settle(joint).outbox))
 
 
 def test_a_share_that_waits_for_its_whole_study_settles():

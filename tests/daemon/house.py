@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,6 +17,7 @@ from appliance.adapters.spool import FileSpool
 from appliance.daemon.alerts import Alerts
 from appliance.daemon.bell import Bell
 from appliance.daemon.facing import ProfileLook, SlipLook
+from appliance.daemon.interlock import Interlock
 from appliance.daemon.linking import Linking
 from appliance.daemon.manifesting import Manifesting
 from appliance.daemon.minting import LinkTerms
@@ -118,6 +119,7 @@ class House:
     watch: PrinterWatch
     sweeping: Sweeping
     operating: Operating
+    interlock: Interlock
     transitions: Transitions
     transfers: Transfers
     quotas: Quotas
@@ -236,6 +238,7 @@ async def house(
     doubt_pause_s: float = 0.0,
     model: str = "TM-T20II",
     copies: int = 1,
+    patterns: Mapping[str, str] | None = None,
     quotas: Sequence[Quota] = (),
     filled: Callable[[], float] = lambda: 0.0,
 ) -> AsyncIterator[House]:
@@ -333,11 +336,13 @@ async def house(
             watch,
             desk,
         ),
+        Interlock(journal, transitions, sealer, bell, clock.now, patterns or {}),
         transitions,
         transfers,
         limits,
         vault_time,
     )
+    the_house.operating.also({"slips-release-wristband": the_house.interlock.release})
     try:
         yield the_house
     finally:
