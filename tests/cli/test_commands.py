@@ -182,6 +182,19 @@ def test_open_writes_the_datasets_as_they_were_sent(site: Site, tmp_path: Path) 
     assert "each verified" in done.stdout
 
 
+def test_a_reason_that_is_none_prints_nothing(site: Site) -> None:
+    complains(site.run("slips", "reprint", "S-00001", "--reason", "lsot"), 2, "no reason for another slip")
+    complains(site.run("slips", "reprint", "S-00001"), 2, "needs a reason")
+
+
+def test_a_slip_in_the_wrong_hands_says_what_else_to_do_and_is_on_the_record(site: Site) -> None:
+    number = site.json("slips", "list")[0]["number"]
+    done = site.run("slips", "reprint", number, "--reason", "wrong-person")
+    assert done.returncode == 0, done.stderr
+    assert "privacy officer" in done.stdout
+    assert any("given to the wrong person" in one["what"] for one in site.json("audit", "list"))
+
+
 def test_reprint_extend_release_and_revoke(site: Site, tmp_path: Path) -> None:
     held = site.share_of("SHARE", "held")
     released = site.json("shares", "release", held, "--why", "asked her")
@@ -290,6 +303,8 @@ NOT_FOUND = [
     (("shares", "show", "xyz"), "is not a share's id"),
     (("shares", "revoke", "00000000", "--yes"), "no share has"),
     (("slips", "reprint", "S-77777", "--why", "lost"), "no slip S-77777"),
+    (("slips", "reprint", "S-77777", "--reason", "lost"), "no slip S-77777"),
+    (("slips", "release", "--wristband", "-"), "no slip waits for this wristband"),
     (("peers", "approve", "NOBODY"), "no sender NOBODY"),
 ]
 

@@ -100,6 +100,26 @@ async def test_a_held_share_cannot_be_reprinted_and_a_revoked_one_not_released(b
         await box.operating.command("shares-release", {"id": share["id"]})
 
 
+@pytest.mark.parametrize(
+    ("state", "says", "do"),
+    [
+        ("closed", "its images were delivered and the box has forgotten their key", "Send the study to the box again"),
+        ("revoked", "its share was revoked", "Send the study to the box again"),
+        ("held", "its share is held", "shares release"),
+    ],
+)
+async def test_a_slip_that_cannot_be_printed_again_says_why_and_what_to_do(
+    box: House, state: str, says: str, do: str
+) -> None:
+    await box.send(Image())
+    await box.settled()
+    (share,) = await box.shares()
+    await box.journal.run(lambda tx: tx.do("set_share_state", id=share["id"], state=state))
+    with pytest.raises(NotPossibleError, match=f"slip S-00001 .*{says}") as raised:
+        await box.operating.command("slips-reprint", {"number": "S-00001", "why": "lost"})
+    assert do in raised.value.hint
+
+
 async def test_a_slip_that_is_not_there_is_not_found(box: House) -> None:
     with pytest.raises(NotFoundError):
         await box.operating.command("slips-reprint", {"number": "S-99999", "why": "lost"})
