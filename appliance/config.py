@@ -190,6 +190,7 @@ class PrinterSettings(_Section):
     device: str = "usb"
     paper_mm: Literal[58, 80] = 80
     model: str = "TM-T20II"
+    density: Annotated[int, Field(ge=-6, le=8)] = 0  # 5 % a step, where the model has a command for it
     job_ttl_minutes: Annotated[float, Field(gt=0, le=1440)] = 30  # a slip that waited longer comes out only when asked
 
 

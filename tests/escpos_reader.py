@@ -71,8 +71,24 @@ class ProcessIdRequest:
     process_id: bytes
 
 
+@dataclass(frozen=True)
+class Density:
+    """GS ( K function 49; 0 is as the printer is set up, 5 % a step."""
+
+    steps: int
+
+
 Command = (
-    Initialise | Raster | Feed | Cut | StatusRequest | PaperStatusRequest | AutomaticStatus | Nothing | ProcessIdRequest
+    Initialise
+    | Raster
+    | Feed
+    | Cut
+    | StatusRequest
+    | PaperStatusRequest
+    | AutomaticStatus
+    | Nothing
+    | ProcessIdRequest
+    | Density
 )
 
 
@@ -109,6 +125,7 @@ LENGTHS = {
     b"\x1dVA": 4,
     b"\x1dVB": 4,
     b"\x1d(H": 11,
+    b"\x1d(K": 7,
 }
 RASTER, RASTER_HEADER_BYTES = b"\x1dv0", 8
 
@@ -133,7 +150,9 @@ def _command(one: bytes) -> Command:
     return READERS[one[:2]](one)
 
 
-def _process_id(one: bytes) -> ProcessIdRequest:
+def _block(one: bytes) -> ProcessIdRequest | Density:
+    if one[:6] == b"\x1d(K\x02\x001":
+        return Density(int.from_bytes(one[6:], "big", signed=True))
     if one[3:7] != b"\x06\x0000":
         raise UnknownCommandError(f"not function 48 of GS ( H: {one.hex(' ')}")
     return ProcessIdRequest(one[7:11])
@@ -155,7 +174,7 @@ READERS: dict[bytes, Callable[[bytes], Command]] = {
     b"\x1da": lambda one: AutomaticStatus(one[2]),
     b"\x1dr": lambda one: PaperStatusRequest(one[2]),
     b"\x1dV": lambda one: Cut(),
-    b"\x1d(": _process_id,
+    b"\x1d(": _block,
 }
 
 

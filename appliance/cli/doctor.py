@@ -90,7 +90,9 @@ def _printer(settings: Settings) -> str:
     from appliance.adapters.printers import open_printer
     from appliance.formats import printer_profiles
 
-    printer = open_printer(settings.printer.device, printer_profiles.find(settings.printer.model))
+    printer = open_printer(
+        settings.printer.device, printer_profiles.find(settings.printer.model, settings.printer.density)
+    )
     status = asyncio.run(printer.status())
     if not status.ready:
         raise SlipwayError(status.detail or "not ready", hint="See `slipway printer status` and docs/printers.md.")

@@ -79,6 +79,6 @@ def _print_here(settings: Settings) -> PrintOutcome:
     from appliance.daemon.specimen import specimen
     from appliance.formats import printer_profiles
 
-    model = printer_profiles.find(settings.printer.model)
+    model = printer_profiles.find(settings.printer.model, settings.printer.density)
     job = specimen(slip_look(settings), model)
     return run(open_printer(settings.printer.device, model).print(job))

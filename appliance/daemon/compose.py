@@ -110,7 +110,7 @@ def compose(settings: Settings, printer_sockets: Path | None = None) -> Box:
     spool = FileSpool(folder / "spool", sealer, spare_files=settings.spool.spare_files)
     journal = SqliteJournal(folder / "journal.db")
     vault = HttpVault(read_enrolment(settings), settings.vault.ca_file, clock.now)
-    model = printer_profiles.find(settings.printer.model)
+    model = printer_profiles.find(settings.printer.model, settings.printer.density)
     model.dots(settings.printer.paper_mm)
     printer = open_apart(settings.printer.device, model, printer_sockets)
     bell = Bell()

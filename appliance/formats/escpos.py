@@ -44,7 +44,7 @@ REAL_TIME_IN_DOTS = re.compile(rb"\xef(?=[\xfb\xfa\xeb])")
 
 
 def slip(picture: Image.Image, profile: Profile, process_id: bytes) -> bytes:
-    """A whole job: ESC @, GS a, the picture as GS v 0 strips, feed or cut, GS ( H; each where the model has it.
+    """A whole job: ESC @, GS a, GS ( K, the picture as GS v 0 strips, feed or cut, GS ( H; each where the model has it.
 
     `picture` is mode "1" with black 0, no wider than the model's line; `process_id` four printable ASCII bytes.
     """
@@ -58,9 +58,14 @@ def slip(picture: Image.Image, profile: Profile, process_id: bytes) -> bytes:
     printer.image(
         _without_real_time(picture), impl="bitImageRaster", fragment_height=max(1, (STRIP_BYTES - 8) // width_bytes)
     )
-    start = INITIALISE + (AUTOMATIC_ON if profile.automatic else b"")
+    start = INITIALISE + (AUTOMATIC_ON if profile.automatic else b"") + _darkness(profile.density)
     job = start + bytes(printer.output) + tear(profile)
     return job + request_process_id(process_id) if profile.confirmation == "process-id" else job
+
+
+def _darkness(density: int) -> bytes:
+    """GS ( K function 49: 5 % a step. ESC @ forgets it."""
+    return b"\x1d(K\x02\x001" + density.to_bytes(1, "big", signed=True) if density else b""
 
 
 def tear(profile: Profile) -> bytes:
@@ -125,6 +130,10 @@ class RealTimeStatus:
     @property
     def offline(self) -> bool:  # DLE EOT 1
         return bool(self.byte & 0x08)
+
+    @property
+    def feed_button(self) -> bool:  # DLE EOT 1: pressed at this moment
+        return bool(self.byte & 0x40)
 
     @property
     def cover_open(self) -> bool:  # DLE EOT 2

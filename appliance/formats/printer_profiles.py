@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cache
 from importlib.resources import files
@@ -18,6 +18,13 @@ from appliance.errors import SettingsError
 NARROWEST_DOTS = 320  # a customer display is not a printer
 GRID_DOTS = 8  # a raster line is whole bytes
 WIDEST_58_DOTS = 432  # a line longer than that needs 80 mm paper
+NO_DENSITY_HINT = (
+    "Leave [printer] density out, and set it at the printer: its menu, its switches or its maker's program."
+)
+UNFIT_HINT = (
+    "Use another printer (docs/printers.md). If its own manual says how it is switched to ESC/POS, "
+    'do that, set [printer] model = "generic-80", and look at what slipway printer test prints.'
+)
 
 
 class Confirmation(StrEnum):
@@ -39,6 +46,9 @@ class Profile:
     in_turn: bool = True  # answers GS r when it has worked through what came before
     automatic: bool = False  # tells by itself when paper, cover or an error changes (GS a)
     clears: bool = False  # forgets what it holds when told to (DLE DC4 function 8)
+    palest: int = 0  # the range of GS ( K function 49; both 0: it has no such command
+    darkest: int = 0
+    density: int = 0  # as the settings want it; 0: as the printer itself is set up
 
     def dots(self, paper_mm: int) -> int:
         """The slip's width on this paper. Raises SettingsError where the printer has no such paper."""
@@ -52,13 +62,25 @@ class Profile:
         return line // GRID_DOTS * GRID_DOTS
 
 
-def find(model: str) -> Profile:
+def find(model: str, density: int = 0) -> Profile:
     """The profile of `model`, in any case of letters. Raises SettingsError, which names the nearest ones."""
+    wanted = model.strip().casefold()
     for table in (_ours, _library):
         for name, profile in table().items():
-            if name.casefold() == model.strip().casefold():
-                return profile
+            if name.casefold() == wanted:
+                return _printing(profile, density)
+    for name, reason in _unfit().items():
+        if name.casefold() == wanted:
+            raise SettingsError(f"the printer {name} {reason}", hint=UNFIT_HINT)
     raise SettingsError(f"no printer model is called {model!r}", hint=_nearest(model))
+
+
+def _printing(profile: Profile, density: int) -> Profile:
+    if density and not profile.palest <= density <= profile.darkest:
+        has = profile.palest or profile.darkest
+        hint = f"It takes {profile.palest} to {profile.darkest}." if has else NO_DENSITY_HINT
+        raise SettingsError(f"the printer {profile.model} cannot be told a density of {density}", hint=hint)
+    return replace(profile, density=density)
 
 
 def models() -> list[str]:
@@ -75,18 +97,27 @@ def _nearest(model: str) -> str:
 
 
 @cache
+def _rows() -> dict[str, Any]:
+    rows: dict[str, Any] = json.loads(files("appliance.formats").joinpath("printer_profiles.json").read_text("utf-8"))
+    return rows
+
+
+@cache
 def _ours() -> dict[str, Profile]:
-    return _read(files("appliance.formats").joinpath("printer_profiles.json").read_text("utf-8"))
+    return {name: _from_row(name, row) for name, row in _rows()["models"].items()}
 
 
-def _read(text: str) -> dict[str, Profile]:
-    return {name: _from_row(name, row) for name, row in json.loads(text)["models"].items()}
+@cache
+def _unfit() -> dict[str, str]:
+    """Who cannot print slips, and why."""
+    return dict(_rows()["unfit"])
 
 
 def _from_row(name: str, row: dict[str, Any]) -> Profile:
     """`row` names what differs from other models that confirm in the same way."""
     confirmation = Confirmation(row["confirmation"])
     epson, mute = confirmation is Confirmation.PROCESS_ID, confirmation is Confirmation.NONE
+    palest, darkest = row.get("density", (0, 0))
     return Profile(
         name,
         row["58"],
@@ -97,6 +128,8 @@ def _from_row(name: str, row: dict[str, Any]) -> Profile:
         in_turn=row.get("in_turn", not mute),
         automatic=row.get("automatic", epson),
         clears=row.get("clears", epson),
+        palest=palest,
+        darkest=darkest,
     )
 
 

@@ -247,3 +247,14 @@ def test_a_picture_wider_than_the_line_is_an_error_not_a_garbled_slip():
     picture, _ = job(CUTTING)
     with pytest.raises(FormatError, match="wider"):
         escpos.slip(picture, replace(CUTTING, dots_80=384, dots_58=384), b"0001")
+
+
+@pytest.mark.parametrize("density", [-6, -1, 1, 8])
+def test_a_density_is_told_after_the_reset_and_before_the_picture(density):
+    first, _, third, *_ = commands(job(printer_profiles.find("TM-L90", density))[1])
+    assert first == reader.Initialise()
+    assert third == reader.Density(density)
+
+
+def test_without_a_density_the_printers_own_stays():
+    assert not any(isinstance(one, reader.Density) for one in commands(job(printer_profiles.find("TM-L90"))[1]))

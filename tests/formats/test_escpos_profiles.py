@@ -52,3 +52,41 @@ def test_every_model_in_the_list_can_be_found_and_is_wide_enough_for_a_slip():
     for model in printer_profiles.models():
         profile = printer_profiles.find(model)
         assert max(profile.dots_58, profile.dots_80) >= 320
+
+
+@pytest.mark.parametrize("model", ["TSP143III", "tsp100", "mC-Print3", "mPOP"])
+def test_a_printer_that_speaks_no_escpos_is_refused_by_name_with_what_to_do(model):
+    with pytest.raises(SettingsError, match=r"raster commands|StarPRNT") as caught:
+        printer_profiles.find(model)
+    assert "Use another printer" in caught.value.hint
+    assert model not in printer_profiles.models()
+
+
+@pytest.mark.parametrize(
+    ("model", "narrow", "wide"),
+    [("TSP650II", 384, 576), ("CT-S310II", 384, 576), ("CT-S651", 384, 576), ("SRP-350III", 360, 512)],
+)
+def test_where_no_paper_tells_a_printers_line_the_narrowest_of_its_class_is_taken(model, narrow, wide):
+    profile = printer_profiles.find(model)
+    assert (profile.dots(58), profile.dots(80)) == (narrow, wide)
+    assert profile.confirmation is Confirmation.STATUS
+
+
+@pytest.mark.parametrize("density", [-6, 6])
+def test_a_density_that_the_model_takes_is_told_to_it(density):
+    assert printer_profiles.find("TM-T90", density).density == density
+
+
+@pytest.mark.parametrize(
+    ("model", "density", "hint"),
+    [
+        ("TM-T90", 7, "-6 to 6"),
+        ("TM-L90", -7, "-6 to 8"),
+        ("TM-T20III", 1, "at the printer"),
+        ("POS-5890", -1, "at the printer"),
+    ],
+)
+def test_a_density_that_the_model_has_no_command_for_is_a_wrong_setting(model, density, hint):
+    with pytest.raises(SettingsError, match=f"density of {density}") as caught:
+        printer_profiles.find(model, density)
+    assert hint in caught.value.hint
