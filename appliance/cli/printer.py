@@ -57,7 +57,8 @@ def status(config: Config = DEFAULT_CONFIG, *, json: Json = False) -> None:
 
 @app.command("test")
 def print_test(config: Config = DEFAULT_CONFIG) -> None:
-    """Print a slip whose code opens nothing: width, cutter and contrast at a glance."""
+    """Print a page that measures width, density and the finest code, then a sample slip; say what to look at."""
+    from appliance.formats import measuring_page, printer_profiles
     from appliance.ports import PrintOutcome
 
     try:
@@ -69,8 +70,9 @@ def print_test(config: Config = DEFAULT_CONFIG) -> None:
     if outcome is PrintOutcome.TAKEN:
         print("This printer cannot say whether a slip came out: look. Staff will be asked about each slip.")
     else:
-        print("The test slip is out.")
-    print("Scan it: the phone must show https://slipway.test/")
+        print("The test page is out.")
+    printer = load(config).printer
+    print(measuring_page.advice(printer_profiles.find(printer.model, printer.density)))
 
 
 def _print_here(settings: Settings) -> PrintOutcome:

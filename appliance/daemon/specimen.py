@@ -1,10 +1,11 @@
-"""The slip of `slipway printer test`: width, cutter and contrast at a glance, and a code that opens nothing."""
+"""The papers of `slipway printer test`: one that measures, and a sample slip, whose code opens nothing."""
 
 from __future__ import annotations
 
 from appliance.daemon.facing import SlipLook
-from appliance.formats import escpos, slip_bitmap
+from appliance.formats import escpos, measuring_page, slip_bitmap
 from appliance.formats.printer_profiles import Profile
+from appliance.formats.slip_sheet import Sheet
 from appliance.formats.slip_text import SlipFace
 from appliance.ports import PrintJob
 
@@ -25,5 +26,6 @@ def specimen(look: SlipLook, model: Profile) -> PrintJob:
         language=look.language,
         logo=look.logo,
     )
-    picture = slip_bitmap.render(face, model.dots(look.paper_mm))
-    return PrintJob(NUMBER, escpos.slip(picture, model, PROCESS_ID), slip_bitmap.png(picture), PROCESS_ID)
+    papers = [measuring_page.draw(model, look.paper_mm), slip_bitmap.render(face, model.dots(look.paper_mm))]
+    shown = slip_bitmap.png(Sheet(model.dots(look.paper_mm)).stack(papers, gap=0))
+    return PrintJob(NUMBER, escpos.papers(papers, model, PROCESS_ID), shown, PROCESS_ID)

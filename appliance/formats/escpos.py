@@ -10,6 +10,7 @@ import logging
 import os
 import re
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from types import ModuleType
@@ -48,6 +49,17 @@ def slip(picture: Image.Image, profile: Profile, process_id: bytes) -> bytes:
 
     `picture` is mode "1" with black 0, no wider than the model's line; `process_id` four printable ASCII bytes.
     """
+    return papers([picture], profile, process_id)
+
+
+def papers(pictures: Sequence[Image.Image], profile: Profile, process_id: bytes) -> bytes:
+    """The same with several papers, each cut off by itself."""
+    start = INITIALISE + (AUTOMATIC_ON if profile.automatic else b"") + _darkness(profile.density)
+    job = start + b"".join(_strips(picture, profile) + tear(profile) for picture in pictures)
+    return job + request_process_id(process_id) if profile.confirmation == "process-id" else job
+
+
+def _strips(picture: Image.Image, profile: Profile) -> bytes:
     line = max(profile.dots_58, profile.dots_80)
     if picture.width > line:
         raise FormatError(
@@ -58,9 +70,7 @@ def slip(picture: Image.Image, profile: Profile, process_id: bytes) -> bytes:
     printer.image(
         _without_real_time(picture), impl="bitImageRaster", fragment_height=max(1, (STRIP_BYTES - 8) // width_bytes)
     )
-    start = INITIALISE + (AUTOMATIC_ON if profile.automatic else b"") + _darkness(profile.density)
-    job = start + bytes(printer.output) + tear(profile)
-    return job + request_process_id(process_id) if profile.confirmation == "process-id" else job
+    return bytes(printer.output)
 
 
 def _darkness(density: int) -> bytes:

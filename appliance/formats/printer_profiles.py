@@ -17,6 +17,8 @@ from appliance.errors import SettingsError
 
 NARROWEST_DOTS = 320  # a customer display is not a printer
 GRID_DOTS = 8  # a raster line is whole bytes
+LINES_180_DPI = (512, 504)  # printable dots on 80 mm paper at 180 dpi; at 203 dpi it is 546 and more
+MM_AN_INCH = 25.4
 WIDEST_58_DOTS = 432  # a line longer than that needs 80 mm paper
 NO_DENSITY_HINT = (
     "Leave [printer] density out, and set it at the printer: its menu, its switches or its maker's program."
@@ -49,6 +51,10 @@ class Profile:
     palest: int = 0  # the range of GS ( K function 49; both 0: it has no such command
     darkest: int = 0
     density: int = 0  # as the settings want it; 0: as the printer itself is set up
+
+    @property
+    def dots_per_mm(self) -> float:
+        return (180 if self.dots_80 in LINES_180_DPI else 203) / MM_AN_INCH
 
     def dots(self, paper_mm: int) -> int:
         """The slip's width on this paper. Raises SettingsError where the printer has no such paper."""

@@ -37,10 +37,19 @@ def symbol(url: str, dots: int) -> tuple[Image.Image, int]:
     """
     matrix = _matrix(url)
     scale = module_dots(len(matrix), dots)
+    return _drawn(matrix, scale), QUIET_MODULES * scale
+
+
+def scaled(text: str, dots_a_module: int) -> Image.Image:
+    """A code of any fineness, without its quiet zone: for trying a printer, not for slips. ASCII."""
+    return _drawn(_matrix(text), dots_a_module)
+
+
+def _drawn(matrix: list[list[bool]], scale: int) -> Image.Image:
     picture = Image.new("1", (len(matrix), len(matrix)), WHITE)
     picture.putdata([BLACK if dark else WHITE for row in matrix for dark in row])
     side = len(matrix) * scale
-    return picture.resize((side, side), Image.Resampling.NEAREST), QUIET_MODULES * scale
+    return picture.resize((side, side), Image.Resampling.NEAREST)
 
 
 def _matrix(url: str) -> list[list[bool]]:

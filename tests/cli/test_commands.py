@@ -258,8 +258,11 @@ def test_without_a_running_box_the_test_slip_comes_out_all_the_same(tmp_path: Pa
     box.write_settings()
     done = slipway("printer", "test", "--config", box.config)
     assert done.returncode == 0, done.stderr
+    assert "Set [printer] density" not in done.stdout
     assert "Scan it" in done.stdout
-    assert escpos_reader.decode_qr(Picture.open(tmp_path / "slips" / "TEST.png")).startswith("https://slipway.test/#")
+    measures, sample = escpos_reader.slips((tmp_path / "slips" / "TEST.bin").read_bytes())
+    assert measures.height > measures.width
+    assert escpos_reader.decode_qr(sample).startswith("https://slipway.test/#")
 
 
 def test_a_test_slip_that_did_not_come_out_is_an_error_whoever_prints(tmp_path: Path) -> None:

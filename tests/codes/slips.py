@@ -17,7 +17,7 @@ PAPERS = [360, 384, 512, 576]  # dots: 58 mm at 180 and 203 dpi, 80 mm at 180 an
 STAFF = StaffHalf("en", "12 Jan 2027 · CT", "402771")
 LOOKS = [("en", False, False), ("ar", True, True), ("ja", False, True), ("hi", True, False), ("ru", False, False)]
 ADDRESSES = (12, 20, 26, 33, 41, 60, 90, 150)  # characters of public_url
-REAL_ADDRESSES = ADDRESSES[:-1]
+REAL_ADDRESSES = ADDRESSES[:-2]  # at least 6 dots a module on 58 mm paper
 
 
 def public_url(characters: int, dice: random.Random) -> str:

@@ -35,8 +35,8 @@ def test_a_logo_is_read_once_and_printed(tmp_path: Path):
     look, plain = slip_look(settings(logo_file=str(path))), slip_look(settings())
     path.unlink()
     model = printer_profiles.find("TM-T20III")
-    (page,) = slips(specimen(look, model).data)
-    (without,) = slips(specimen(plain, model).data)
+    _, page = slips(specimen(look, model).data)
+    _, without = slips(specimen(plain, model).data)
     assert page.height > without.height + 80
     assert decode_qr(page).startswith("https://slipway.test/")
 
