@@ -35,6 +35,7 @@ class PrinterStatus:
     cover_open: bool | None = None
     error: bool | None = None
     detail: str = ""  # one sentence for a person
+    feed_button: bool = False  # somebody presses it; false too where the model does not tell
 
     @property
     def ready(self) -> bool:

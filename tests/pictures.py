@@ -11,14 +11,16 @@ import io
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from PIL import Image, ImageDraw
 
 from appliance.core.initials import initials
-from appliance.formats import slip_bitmap
+from appliance.formats import slip_bitmap, status_slip
 from appliance.formats.languages import LANGUAGES
 from appliance.formats.link import Link
 from appliance.formats.slip_text import SlipFace, StaffHalf
+from appliance.formats.status_slip import Place, SetupFace, StatusFace
 
 FOLDER = Path(__file__).parents[1] / "docs" / "pictures"
 WIDE, NARROW = 576, 384
@@ -81,6 +83,50 @@ def pictures() -> dict[str, tuple[SlipFace, int]]:
     }
 
 
+def place(language: str) -> Place:
+    title, ports = "SHARE", ("104", "2762 (TLS)")
+    key = "SHA256:3Ac9tvV9Gh0pL8xYzqWm2Rk5dTf7BnUeJsQoC1iXwNg"
+    return Place(PEOPLE[language][0], language, ("10.20.0.9", "fd00:20::9"), (title,), ports, key)
+
+
+def boxes_own() -> dict[str, Image.Image]:
+    """Slips about the box: a line of all that they can say."""
+    at = datetime(2027, 1, 28, 14, 5, tzinfo=ZoneInfo("Europe/Berlin"))
+    wrong = (
+        (
+            "The vault cannot be used: the vault at vault.example.org does not answer. Images are kept here and go up "
+            "later.",
+            "Check the network and [vault] url.",
+        ),
+        ("Waiting for the patient's wristband: slip S-00042.", "Scan it."),
+    )
+    said = StatusFace(
+        place=place("en"),
+        host="slipway-ct1",
+        version="0.1.0",
+        at=at,
+        clock=True,
+        echoes=(("CT1", ""), ("PACS", "no answer")),
+        vault="vault.example.org",
+        vault_reached=False,
+        vault_since=at.replace(hour=11, minute=40),
+        waiting_images=1204,
+        waiting_bytes=631_000_000,
+        slips_waiting=1,
+        paper="low",
+        free_bytes=81_000_000_000,
+        wrong=wrong,
+    )
+    commands = ("ssh root@10.20.0.9", "slipway enrol https://vault.example.org CODE")
+    drawn = {}
+    for language in ("en", "ar", "ja"):
+        drawn[f"status-80-{language}"] = status_slip.status(replace(said, place=place(language)), WIDE)
+        face = SetupFace(place(language), commands, "ssh://root@10.20.0.9")
+        drawn[f"setup-80-{language}"] = status_slip.setup(face, WIDE)
+    well = replace(said, place=place("de"), wrong=(), vault_reached=True, paper="ok", slips_waiting=0)
+    return drawn | {"status-58-de": status_slip.status(well, NARROW)}
+
+
 def sample_logo() -> bytes:
     """An invented site's: a disc with a wave, and a soft edge as drawing programs make it."""
     large = Image.new("L", (1600, 400), 255)
@@ -99,6 +145,9 @@ def main() -> None:
         picture, unprintable = slip_bitmap.drawn(said, dots)
         (FOLDER / f"{name}.png").write_bytes(slip_bitmap.png(picture))
         print(f"{name}.png {picture.width} x {picture.height}", *unprintable)
+    for name, picture in boxes_own().items():
+        (FOLDER / f"{name}.png").write_bytes(slip_bitmap.png(picture))
+        print(f"{name}.png {picture.width} x {picture.height}")
 
 
 if __name__ == "__main__":

@@ -157,6 +157,9 @@ SELECT (SELECT count(*) FROM object JOIN share ON share.id = object.share WHERE 
      + (SELECT count(*) FROM instance JOIN share ON share.id = instance.share
         WHERE relayed = 0 AND packed = 0 AND share.state = 'open') AS n;
 
+-- name: count_waiting_images
+SELECT count(*) AS images, coalesce(sum(size), 0) AS bytes FROM instance WHERE relayed = 0;
+
 -- name: live_files
 SELECT DISTINCT first_file, last_file FROM instance WHERE relayed = 0;
 

@@ -35,6 +35,11 @@ def watchdog_interval_s() -> float | None:
     return int(microseconds) / 2e6 if microseconds else None
 
 
+def boot_folder(otherwise: Path) -> Path:
+    """A folder that is empty after each start of the machine (the unit's RuntimeDirectory); without systemd another."""
+    return Path(os.environ.get("RUNTIME_DIRECTORY") or otherwise)
+
+
 def forbid_core_dumps() -> None:
     """Keys and images are in memory: none of it may land on a disk."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

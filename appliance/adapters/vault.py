@@ -58,6 +58,7 @@ class HttpVault:
     ) -> None:
         self.enrolment = enrolment
         self.last_error = ""
+        self.since: float | None = None  # Unix seconds: since then it answers well, or does not; None: not asked yet
         self._tls = tls.trust(ca_file)
         self._clock = clock
         self._monotonic = monotonic
@@ -132,10 +133,15 @@ class HttpVault:
             if status >= 300:
                 raise _refusal(status, _error(answer))
         except SlipwayError as error:
-            self.last_error = error.summary
+            self._note(error.summary)
             raise
-        self.last_error = ""
+        self._note("")
         return answer
+
+    def _note(self, error: str) -> None:
+        if self.since is None or bool(error) != bool(self.last_error):
+            self.since = self._clock()
+        self.last_error = error
 
     async def _exchange(self, method: str, path: str, body: bytes) -> tuple[int, dict[str, Any]]:
         url, enrolment = self._url, self.enrolment

@@ -33,8 +33,20 @@ def run(
     sys.exit(run_box(load(config), printer_sockets))
 
 
-def status(config: Config = DEFAULT_CONFIG, *, json: Json = False) -> None:
+def status(
+    config: Config = DEFAULT_CONFIG,
+    *,
+    print_: Annotated[bool, typer.Option("--print", help="On the slip printer, with addresses and more.")] = False,
+    json: Json = False,
+) -> None:
     """What the box is doing, what is wrong, and what to do about it. Exit status 1 when something is wrong."""
+    if print_:
+        printed = ask(config, "status-print")
+        if json:
+            print_json(printed)
+        else:
+            print("The status slip is out." if printed["printed"] else "One has just come out: wait ten seconds.")
+        return
     facts = ask(config, "status")
     wrong = any(sentence["level"] == "problem" for sentence in facts["sentences"])
     if json:

@@ -6,9 +6,11 @@ from typing import Annotated
 
 import typer
 
-from appliance.cli.output import DEFAULT_CONFIG, Config, Json, ask, print_json, print_table
+from appliance.adapters import echo as echoing
+from appliance.cli.output import DEFAULT_CONFIG, Config, Json, ask, load, mark, print_json, print_table, run
+from appliance.errors import NotFoundError
 
-app = typer.Typer(no_args_is_help=True, help="Who may send: list, approve.")
+app = typer.Typer(no_args_is_help=True, help="Who may send: list, approve; and who answers: echo.")
 
 COLUMNS = ("ae_title", "address", "state", "attempts", "first_seen", "last_seen")
 
@@ -38,3 +40,29 @@ def approve(
     else:
         for row in rows:
             print(f"{row['ae_title']} at {row['address']} may send now. Send the study again.")
+
+
+@app.command()
+def echo(
+    ae_title: Annotated[str, typer.Argument(help="Of a [[dicom.peer]] with a port; without one, all of them.")] = "",
+    config: Config = DEFAULT_CONFIG,
+    *,
+    json: Json = False,
+) -> None:
+    """Ask others whether they answer (C-ECHO). Exit status 1 when one does not."""
+    settings = load(config)
+    peers = [peer for peer in settings.dicom.peer if peer.port and ae_title in ("", peer.ae_title)]
+    if not peers:
+        raise NotFoundError(
+            f"no [[dicom.peer]] {ae_title} has a port" if ae_title else "no [[dicom.peer]] has a port",
+            hint="The box calls those only whose port the settings name.",
+        )
+    calling = settings.profile[0].ae_title
+    answers = run(echoing.echo_all([(peer.address, peer.port or 0, peer.ae_title) for peer in peers], calling))
+    if json:
+        print_json([{"ae_title": title, "answers": not wrong, "wrong": wrong} for title, wrong in answers])
+    else:
+        for title, wrong in answers:
+            print(f"{mark('problem' if wrong else 'ok')} {title}: {wrong or 'answers'}")
+    if any(wrong for _, wrong in answers):
+        raise typer.Exit(1)

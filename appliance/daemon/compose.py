@@ -7,15 +7,17 @@ import logging
 import socket
 import ssl
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from appliance import __version__
-from appliance.adapters import dicom_tls, system
+from appliance.adapters import dicom_tls, machine, system
 from appliance.adapters.acceptor import Acceptor
 from appliance.adapters.association import Limits
 from appliance.adapters.audit_repository import SyslogRepository
 from appliance.adapters.control import ControlServer
+from appliance.adapters.echo import echo_all
 from appliance.adapters.journal import SqliteJournal
 from appliance.adapters.printers import open_apart
 from appliance.adapters.scanner import open_scanner
@@ -41,10 +43,11 @@ from appliance.daemon.receiving import Receiving
 from appliance.daemon.relaying import Relaying
 from appliance.daemon.reviewing import Reviewing
 from appliance.daemon.slip_desk import SlipDesk
+from appliance.daemon.status_slip import Machine, Outside, StatusSlips
 from appliance.daemon.sweeping import Sweeping
 from appliance.daemon.transfers import Transfers
 from appliance.daemon.transitions import Transitions
-from appliance.errors import SettingsError
+from appliance.errors import SettingsError, SlipwayError
 from appliance.formats import identity_file, printer_profiles, slip_logo
 from appliance.formats.audit_message import Source
 from appliance.formats.envelope import FactorKind
@@ -54,6 +57,7 @@ from appliance.formats.sealed import Sealer
 log = logging.getLogger("slipway")
 
 ENROLMENT_NAME = "enrolment.json"
+VAULT_CHECK_S = 4.0  # somebody waits for the status slip
 MINUTE_S = 60.0
 HOUR_S = 3600.0
 DAY_S = 24 * HOUR_S
@@ -77,6 +81,7 @@ class Box:
     printing: Printing
     watch: PrinterWatch
     scanning: Scanning | None
+    status_slips: StatusSlips
     sweeping: Sweeping
     trail: Trail
     delivering: Delivering | None
@@ -179,7 +184,23 @@ def compose(settings: Settings, printer_sockets: Path | None = None) -> Box:
 
     delivering = Delivering(journal, trail, repository, source) if repository else None
     operating.also(Reviewing(journal, trail, source).commands)
-    operating.also({"slips-release-wristband": interlock.release})
+    status_slips = StatusSlips(
+        journal,
+        printing,
+        printer,
+        watch,
+        model,
+        settings.printer.paper_mm,
+        settings.site.language,
+        lambda: operating.command("status", {}),
+        _machine,
+        partial(_outside, settings, vault),
+        clock.monotonic,
+        clock.now,
+        lambda: vault.enrolment is None,
+        system.boot_folder(folder) / "set-up-slip-is-out",
+    )
+    operating.also({"slips-release-wristband": interlock.release, "status-print": status_slips.print_status})
     return Box(
         settings=settings,
         spool=spool,
@@ -193,6 +214,7 @@ def compose(settings: Settings, printer_sockets: Path | None = None) -> Box:
         printing=printing,
         watch=watch,
         scanning=scanning,
+        status_slips=status_slips,
         sweeping=sweeping,
         trail=trail,
         delivering=delivering,
@@ -282,6 +304,26 @@ def _source(settings: Settings, vault: HttpVault) -> Source:
     titles = tuple(profile.ae_title for profile in settings.profile)
     modern = settings.audit.codes == "csd-code"
     return Source(settings.site.name, socket.gethostname(), url, titles, modern)
+
+
+def _machine() -> Machine:
+    key, clock = machine.host_key_fingerprint(), machine.clock_is_synchronised()
+    return Machine(socket.gethostname(), tuple(machine.addresses()), key, clock)
+
+
+async def _outside(settings: Settings, vault: HttpVault) -> Outside:
+    """Who answers now: peers that the settings give a port, and the vault."""
+    peers = [(peer.address, peer.port, peer.ae_title) for peer in settings.dicom.peer if peer.port]
+    answers, reached = await asyncio.gather(echo_all(peers, settings.profile[0].ae_title), _reached(vault))
+    return Outside(answers, reached, vault.since if reached is not bool(vault.last_error) else None)
+
+
+async def _reached(vault: HttpVault) -> bool:
+    try:
+        await asyncio.wait_for(vault.check(), VAULT_CHECK_S)
+    except (SlipwayError, TimeoutError):
+        return False
+    return True
 
 
 def _surroundings(settings: Settings, vault: HttpVault, listening: list[str]) -> dict[str, Any]:

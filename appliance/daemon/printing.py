@@ -10,8 +10,10 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Callable
-from dataclasses import replace
+from collections import deque
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 from appliance.core.link import LinkState
 from appliance.core.slip import SlipEvent, SlipState
@@ -29,6 +31,7 @@ from appliance.formats.sealed import Sealer
 from appliance.ports import Journal, Printer, PrintJob, PrintOutcome, Row, Transaction
 
 log = logging.getLogger("slipway.printing")
+T = TypeVar("T")
 
 KINDS = json.dumps([Effect.PRINT_SLIP])
 POLL_S = 5.0
@@ -38,6 +41,7 @@ MOST_COPIES = 8  # of one slip: room between the process ids of two
 DOUBTS_IN_A_ROW = 3  # unconfirmed slips after which the printer, not the paper, is the likely cause
 DOUBT_PAUSE_S = 60.0
 REHEARSAL_PAUSE_S = 45.0  # well again after a doubt, a printer must have printed within two minutes
+ASIDE_WITHIN_S = 40.0  # whoever asks stands before the printer, and the command waits for a minute
 LAST_SLIP_S = 25.0  # the box is told to stop: what a slip under way gets of systemd's TimeoutStopSec (30 s)
 
 
@@ -45,6 +49,12 @@ CONFIRMS_NOTHING = (
     "it says that it is ready, but it does not confirm as its model does, so no slip is sent. "
     "Check [printer] model: see docs/printers.md"
 )
+
+
+@dataclass(frozen=True, eq=False)
+class Aside:
+    job: PrintJob
+    outcome: asyncio.Future[PrintOutcome]
 
 
 class Printing:
@@ -84,6 +94,7 @@ class Printing:
         self._rehearsal_pause_s = rehearsal_pause_s
         self._doubts = 0  # slips in a row of which nobody knows whether they came out
         self._turn = asyncio.Lock()  # one paper at a time, whoever asks for it
+        self._aside: deque[Aside] = deque()  # papers about the box, which wait until no patient's slip is due
 
     async def recover(self) -> None:
         """Slips that were printing when the box stopped: nobody knows what came out."""
@@ -104,16 +115,54 @@ class Printing:
         log.info("the test slip: %s", outcome)
         return outcome
 
+    async def print_aside(self, job: PrintJob, within_s: float = ASIDE_WITHIN_S) -> PrintOutcome:
+        """A paper about the box, once no patient's slip is due. REFUSED when that was not so in time."""
+        aside = Aside(job, asyncio.get_running_loop().create_future())
+        self._aside.append(aside)
+        self._bell.ring()
+        try:
+            await asyncio.wait([aside.outcome], timeout=within_s)
+            if aside in self._aside:
+                return PrintOutcome.REFUSED
+            return await aside.outcome
+        finally:
+            if aside in self._aside:
+                self._aside.remove(aside)
+
     async def run(self) -> None:
         listener = self._bell.listener()
         while True:
             await self._journal.run(self._desk.look_through)
-            now = self._clock()
-            due = await self._journal.run(lambda tx: tx.all("due_effects", kinds=KINDS, now=now, limit=1))  # noqa: B023
+            due = await self._due(self._clock())
             if due:
                 await self._try(due[0])
+            elif self._aside and await self._watch.is_ready() and await self._nobody_waits() and self._aside:
+                await self._to_its_end(self._print_aside(self._aside.popleft()))
             else:
-                await listener.wait(self._poll_s)
+                await listener.wait(self._refused_pause_s if self._aside else self._poll_s)
+
+    async def _due(self, now: float) -> list[Row]:
+        return await self._journal.run(lambda tx: tx.all("due_effects", kinds=KINDS, now=now, limit=1))
+
+    async def _nobody_waits(self) -> bool:
+        """A slip that the printer has just refused is still before any paper about the box."""
+        return not await self._due(self._clock() + self._refused_pause_s)
+
+    async def _print_aside(self, aside: Aside) -> None:
+        async with self._turn:
+            outcome = await self._to_printer(aside.job)
+        log.info("slip %s: %s", aside.job.number, outcome)
+        if not aside.outcome.done():
+            aside.outcome.set_result(outcome)
+
+    async def _to_its_end(self, work: Coroutine[Any, Any, T]) -> T:
+        """Also when the box is told to stop meanwhile: half a slip is dead paper, and in the next one's way."""
+        paper = asyncio.create_task(work)
+        try:
+            return await asyncio.shield(paper)
+        except asyncio.CancelledError:
+            await asyncio.wait([paper], timeout=self._last_slip_s)
+            raise
 
     async def _try(self, effect: Row) -> None:
         rows = await self._journal.run(lambda tx: self._collect(tx, effect))
@@ -127,14 +176,7 @@ class Printing:
         except SlipwayError as error:  # a font is missing, …: no reason to stop receiving
             await self._put_off(effect, error)
             return
-        slip = asyncio.create_task(self._print(effect, copies))
-        try:
-            await asyncio.shield(slip)
-        except asyncio.CancelledError:
-            # Left PRINTING, this slip would be dead paper in somebody's hand: whether it came out would be unknown.
-            await asyncio.wait([slip], timeout=self._last_slip_s)
-            raise
-        await self._breathe(slip.result())
+        await self._breathe(await self._to_its_end(self._print(effect, copies)))
 
     async def _put_off(self, effect: Row, error: SlipwayError) -> None:
         log.error("a slip cannot be drawn: %s. %s", error.summary, error.hint)

@@ -139,6 +139,7 @@ def _workers(box: Box) -> list[Coroutine[Any, Any, None]]:
         box.linking.run(),
         box.printing.run(),
         box.watch.run(),
+        box.status_slips.run(),
         box.sweeping.run(),
         watch_callbacks(),
         _watchdog(),

@@ -158,6 +158,18 @@ def response(request: Command, field: int, status: int, comment: str = "") -> by
     return _command_set(parts)
 
 
+def echo_request(message_id: int) -> bytes:
+    """The command set of a C-ECHO-RQ (PS3.7 section 9.3.5.1)."""
+    return _command_set(
+        [
+            _element(0x0002, _pad("1.2.840.10008.1.1")),
+            _element(0x0100, struct.pack("<H", CommandField.C_ECHO_RQ)),
+            _element(0x0110, struct.pack("<H", message_id)),
+            _element(0x0800, struct.pack("<H", NO_DATASET)),
+        ]
+    )
+
+
 def event_report(message_id: int, sop_class_uid: str, sop_instance_uid: str, event_type: int) -> bytes:
     """The command set of an N-EVENT-REPORT-RQ with a dataset (PS3.7 section 10.3.1.1)."""
     return _command_set(

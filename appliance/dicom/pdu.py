@@ -210,5 +210,22 @@ def encode_associate_ac(request: AssociateRequest, contexts: tuple[AcceptedConte
     return struct.pack(">BxI", PduType.ASSOCIATE_AC, len(body)) + body
 
 
+def encode_associate_rq(
+    calling: str, called: str, context_id: int, abstract_syntax: str, transfer_syntax: str
+) -> bytes:
+    """A-ASSOCIATE-RQ (PS3.8 section 9.3.2) that proposes one presentation context, for what the box asks of others."""
+    syntaxes = _item(ItemType.ABSTRACT_SYNTAX, abstract_syntax.encode())
+    syntaxes += _item(ItemType.TRANSFER_SYNTAX, transfer_syntax.encode())
+    user = _item(ItemType.MAXIMUM_LENGTH, (1 << 14).to_bytes(4, "big"))
+    user += _item(ItemType.IMPLEMENTATION, IMPLEMENTATION_CLASS_UID.encode())
+    user += _item(ItemType.IMPLEMENTATION_VERSION, IMPLEMENTATION_VERSION_NAME.encode())
+    titles = (title.encode("latin_1").ljust(16) for title in (called, calling))
+    body = struct.pack(">Hxx", 1) + b"".join(titles) + bytes(32)
+    body += _item(ItemType.APPLICATION_CONTEXT, APPLICATION_CONTEXT)
+    body += _item(ItemType.PROPOSED_CONTEXT, bytes((context_id, 0, 0, 0)) + syntaxes)
+    body += _item(ItemType.USER_INFORMATION, user)
+    return struct.pack(">BxI", PduType.ASSOCIATE_RQ, len(body)) + body
+
+
 def _item(kind: ItemType, value: bytes) -> bytes:
     return struct.pack(">BxH", kind, len(value)) + value

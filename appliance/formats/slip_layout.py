@@ -78,11 +78,13 @@ def _step(sheet: Sheet, number: str, text: str, icon: Image.Image | None) -> Ima
     return _led(sheet, parts, text)
 
 
-def _led(sheet: Sheet, parts: Sequence[Image.Image], text: str, *, bold: bool = False) -> Image.Image:
+def _led(
+    sheet: Sheet, parts: Sequence[Image.Image], text: str, *, bold: bool = False, max_lines: int = 5
+) -> Image.Image:
     """A text led by small pictures, all on one middle line."""
     start = sheet.sizes.margin + sum(part.width + GRID * 3 // 2 for part in parts)
     width = sheet.dots - sheet.sizes.margin - start
-    words = sheet.text(text, sheet.type(sheet.sizes.body, bold=bold), width, 5)
+    words = sheet.text(text, sheet.type(sheet.sizes.body, bold=bold), width, max_lines)
     row = sheet.blank(max(words.height, *(part.height for part in parts)))
     at = sheet.sizes.margin
     for part in parts:
@@ -177,9 +179,9 @@ def table(sheet: Sheet, rows: Sequence[tuple[str, str]]) -> Image.Image:
 
 
 def notices(sheet: Sheet, texts: Sequence[str]) -> Image.Image:
-    """What is wrong and what to do, each led by an exclamation mark."""
+    """What is wrong and what to do, each led by an exclamation mark. Nothing is cut before fifteen lines."""
     sign = _disc(sheet, "!", sheet.sizes.marker)
-    return sheet.stack([_led(sheet, [sign], text) for text in texts], gap=GRID)
+    return sheet.stack([_led(sheet, [sign], text, max_lines=15) for text in texts], gap=GRID)
 
 
 def boxes(sheet: Sheet, texts: Sequence[str]) -> Image.Image:

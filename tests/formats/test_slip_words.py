@@ -12,7 +12,7 @@ import pytest
 from babel.messages.extract import extract_from_file
 from babel.messages.pofile import read_po
 
-from appliance.formats import slip_words
+from appliance.formats import slip_words, status_slip
 from appliance.formats.languages import LANGUAGES, first_known, known_language
 from appliance.formats.slip_text import StaffHalf
 from appliance.formats.slip_words import catalogue, day, moment, staff_words, words
@@ -24,7 +24,8 @@ THEN = datetime(2027, 1, 28, 14, 5)  # noqa: DTZ001 - the site's own time
 
 
 def texts_in_the_code() -> set[str]:
-    found = extract_from_file("python", slip_words.__file__, keywords={"say": None})
+    modules = (slip_words, status_slip)
+    found = [one for module in modules for one in extract_from_file("python", module.__file__, keywords={"say": None})]
     return {str(message) for _, message, *_ in found}
 
 

@@ -247,7 +247,7 @@ def first_slip() -> None:
         "/opt/slipway/bin/python", "-m", "pynetdicom", "storescu", "127.0.0.1", "104", image, "-aec", "SHARE"
     )
     started = time.monotonic()
-    RESULTS["slip"] = until(lambda: any(slips.glob("*.png")), 30)
+    RESULTS["slip"] = until(lambda: any(slips.glob("S-*.png")), 30)
     RESULTS["slip seconds"] = round(time.monotonic() - started, 1)
     objects = Path("/var/lib/slipway-vault/objects")
     RESULTS["object in the vault"] = until(lambda: any(path.is_file() for path in objects.rglob("*")), 30)

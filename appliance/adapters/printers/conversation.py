@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from appliance.adapters.printers import judgement
 from appliance.adapters.printers.transport import Transport
@@ -90,7 +90,7 @@ class ConversingPrinter:
             if not status.ready:
                 log.warning("slip %s not sent: %s", job.number, status.detail)
                 return PrintOutcome.REFUSED
-            self._under_way = status
+            self._under_way = replace(status, feed_button=False)  # its only look for long: nobody holds it so long
             if job.after_doubt and not await self._starts_clean():
                 log.warning(
                     "slip %s not sent: the printer is ready, but does not confirm as its model does", job.number

@@ -26,6 +26,7 @@ class _Told:
     error: bool = False
     cutter_error: bool = False
     unrecoverable_error: bool = False
+    feed_button: bool = False
 
 
 def judge_real_time(
@@ -40,6 +41,7 @@ def judge_real_time(
             error=cause.error,
             cutter_error=fault.cutter_error,
             unrecoverable_error=fault.unrecoverable_error,
+            feed_button=printer.feed_button,
         )
     )
 
@@ -75,6 +77,7 @@ def _judge(told: _Told) -> PrinterStatus:
         cover_open=told.cover_open,
         error=error or (told.offline and not explained),
         detail=_sentence(told),
+        feed_button=told.feed_button,
     )
 
 
@@ -89,6 +92,7 @@ def _sentence(told: _Told) -> str:
             "The printer reports a fault that only service can clear: switch it off and on once.",
         ),
         (told.error, "The printer reports an error: switch it off and on."),
+        (told.offline and told.feed_button, "The printer's feed button is pressed."),
         (told.offline, "The printer is offline: press its feed button, or switch it off and on."),
         (told.paper is Paper.LOW, "The paper roll is nearly used up."),
     ):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import Enum
 from typing import Any
 
@@ -113,9 +113,11 @@ def _status(facts: dict[str, Any]) -> PrinterStatus:
     status = PrinterStatus(**{**facts, "paper": Paper(facts["paper"])})
     detail = "".join(character for character in str(status.detail) if character.isprintable())
     flags = status.reachable, status.cover_open, status.error
-    if not isinstance(status.reachable, bool) or any(flag not in (True, False, None) for flag in flags):
+    if not (isinstance(status.reachable, bool) and isinstance(status.feed_button, bool)) or any(
+        flag not in (True, False, None) for flag in flags
+    ):
         raise ValueError("flags are true, false or null")
-    return PrinterStatus(status.reachable, status.paper, status.cover_open, status.error, detail[:DETAIL_CHARACTERS])
+    return replace(status, detail=detail[:DETAIL_CHARACTERS])
 
 
 async def _read_line(reader: asyncio.StreamReader) -> bytes:
