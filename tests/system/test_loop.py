@@ -48,7 +48,7 @@ def test_a_study_goes_from_the_sender_to_paper_to_phone_and_comes_out_bit_for_bi
 def see_every_image(browser: Phone, link: str, study: list[Path]) -> None:
     browser.open(link)
     browser.prove(PERSON.birth_date)
-    browser.says(f"{len(study)} images are here")
+    browser.says(f"\n{len(study)} images are here")
     browser.find("series-item").click()
     for number, path in enumerate(study):
         shown = browser.canvas_of(uid_of(path))
@@ -66,7 +66,7 @@ def test_the_slip_is_out_and_the_page_open_while_images_still_arrive(tmp_path: P
         browser.prove(PERSON.birth_date)
         browser.says("1 image")
         dcmsend(box.port, study[1:])
-        browser.says("6 images are here")
+        browser.says("\n6 images are here")
         assert len(printer.machine.jobs) == 1, "late images join the share: no second slip"
 
 
