@@ -11,6 +11,7 @@ from PIL import Image
 from appliance.ports import Paper, PrinterStatus, PrintJob, PrintOutcome
 from tests import escpos_reader
 
+ABOUT_THE_BOX = ("STATUS", "SETUP")
 READY = PrinterStatus(reachable=True, paper=Paper.OK, cover_open=False, error=False)
 
 
@@ -23,8 +24,9 @@ class GoodPrinter:
 
     @property
     def links(self) -> list[str]:
-        """What a phone reads off the papers, in order."""
-        return [escpos_reader.decode_qr(Image.open(io.BytesIO(job.picture))) for job in self.jobs]
+        """What a phone reads off the patients' papers, in order."""
+        slips = [job for job in self.jobs if job.number not in ABOUT_THE_BOX]
+        return [escpos_reader.decode_qr(Image.open(io.BytesIO(job.picture))) for job in slips]
 
     async def status(self) -> PrinterStatus:
         self.asked += 1
