@@ -200,3 +200,18 @@ def test_a_repository_is_a_host_and_a_port() -> None:
 def test_a_quota_is_above_zero() -> None:
     with pytest.raises(SettingsError, match="quota_gb"):
         config.parse({"spool": {"quota_gb": 0}})
+
+
+def test_wristbands_may_hold_more_than_the_patient_id() -> None:
+    profile = {"ae_title": "SHARE", "interlock": "wristband", "interlock_pattern": "PID:([0-9]+);.*"}
+    assert config.parse({"profile": [profile]}).profile[0].interlock == "wristband"
+    for pattern in ("PID:[0-9]+", "(a)(b)", "(["):
+        with pytest.raises(SettingsError, match="interlock_pattern"):
+            config.parse({"profile": [profile | {"interlock_pattern": pattern}]})
+
+
+@pytest.mark.parametrize("device", ["/dev/ttyACM0", "serial://ttyACM0", "usb", "hid:"])
+def test_a_scanner_is_a_serial_line_or_a_keyboard(device: str) -> None:
+    with pytest.raises(SettingsError, match="scanner"):
+        config.parse({"scanner": {"device": device}})
+    assert config.parse({"scanner": {"device": "serial:///dev/ttyACM0"}}).scanner.device

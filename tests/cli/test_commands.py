@@ -123,6 +123,7 @@ FACTS = [
     ("printer", "status"),
     ("printer", "list"),
     ("settings", "show"),
+    ("status", "--print"),
 ]
 
 
@@ -309,6 +310,7 @@ NOT_FOUND = [
     (("slips", "reprint", "S-77777", "--reason", "lost"), "no slip S-77777"),
     (("slips", "release", "--wristband", "-"), "no slip waits for this wristband"),
     (("peers", "approve", "NOBODY"), "no sender NOBODY"),
+    (("peers", "echo"), "has a port"),
 ]
 
 

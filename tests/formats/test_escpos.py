@@ -213,6 +213,12 @@ def test_the_bits_of_a_status_mean_what_the_manual_says(byte, facts):
     assert told == facts - {"paper_near_end"}
 
 
+@pytest.mark.parametrize(("byte", "pressed"), [(0x12, False), (0x1A, False), (0x52, True), (0x5A, True)])
+def test_the_printer_tells_of_its_feed_button(byte, pressed):
+    """DLE EOT 1, bit 6."""
+    assert RealTimeStatus(byte).feed_button is pressed
+
+
 @pytest.mark.parametrize(("byte", "near", "end"), [(0x00, False, False), (0x03, True, False), (0x0C, False, True)])
 def test_the_paper_status_in_its_turn(byte, near, end):
     (answer,) = Answers().feed(bytes([byte]))

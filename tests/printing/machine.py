@@ -64,6 +64,7 @@ class Machine:
         self._answers_in_turn = answers_in_turn
         self._chance = random.Random(seed)
         self.pieces = [Piece()]
+        self.button_pressed = False  # to feed paper; offline meanwhile
         self.letters = b""  # bytes that no command began with
         self.fault: Fault | None = None
         self.struck_at = self.mended_at = -1.0
@@ -134,6 +135,8 @@ class Machine:
         return len(taken)
 
     def _bits(self, number: int) -> int:
+        if self.button_pressed:
+            return {1: 0x48, 2: 0x08}.get(number, 0)
         if self.fault is Fault.PAPER_OUT:
             return {1: 0x08, 2: 0x20, 4: 0x60}.get(number, 0)
         return {1: 0x08, 2: 0x04}.get(number, 0) if self.fault is Fault.COVER_OPEN else 0
