@@ -92,7 +92,7 @@ def _rows(face: StatusFace, language: str) -> list[tuple[str, str]]:
         (say("Clock"), _joined(_plain(f"{face.at:{MINUTE} %Z}"), clock)),
         *[(_plain(f"Echo {title}"), _plain(wrong) or say("answers")) for title, wrong in face.echoes],
         (say("Vault"), _joined(_plain(face.vault), reached, since) if face.vault else say("not enrolled")),
-        (say("Waiting for the vault"), say("images: {images} · {megabytes} MB").format(**amount)),
+        (say("Waiting for the vault"), say("images: {images} ({megabytes} MB)").format(**amount)),
         (say("Slips waiting"), str(face.slips_waiting)),
         (say("Paper"), paper),
         (say("Free space"), _plain(f"{face.free_bytes // 1_000_000_000} GB")),

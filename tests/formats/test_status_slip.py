@@ -52,7 +52,7 @@ def test_a_status_slip_says_everything_that_a_technician_asks_for():
         "Echo CT1": "answers",
         "Echo PACS": "no answer",
         "Vault": "vault.example.org, reached, since 2027-01-28 11:00",
-        "Waiting for the vault": "images: 12 · 4 MB",
+        "Waiting for the vault": "images: 12 (4 MB)",
         "Slips waiting": "2",
         "Paper": "nearly used up",
         "Free space": "81 GB",
