@@ -96,7 +96,7 @@ def statement(limits: Limits | None = None) -> str:
 
 def overview() -> str:
     services = [
-        ("Verification", "no", "yes"),
+        ("Verification", "yes", "yes"),
         ("Storage", "no", "yes"),
         ("Storage Commitment Push Model: answered, nothing is ever committed", "no", "yes"),
     ]
@@ -142,8 +142,9 @@ def networking(limits: Limits) -> str:
 
 def implementation_model() -> str:
     return """### 4.1 Implementation model
-One application entity, the acceptor, which answers to one or more AE titles. SCUs at the modalities or the PACS associate with it and store; it never associates
-with anybody. Verification, storage and storage commitment may use one association. An instance is spooled, then answered; what it is and whose is looked at afterwards.
+One application entity, the acceptor, which answers to one or more AE titles. SCUs at the modalities or the PACS associate with it and store. It associates
+with others for one C-ECHO only, plain, when a technician asks (`slipway peers echo`, a status slip): under the first profile's AE title, with the peers whose port
+the settings name, one context (Verification, Implicit VR Little Endian), a maximum length of 16384 bytes, 4 s for all of it. Verification, storage and storage commitment may use one association. An instance is spooled, then answered; what it is and whose is looked at afterwards.
 """
 
 

@@ -476,6 +476,18 @@ def test_bash_is_told_the_commands() -> None:
     assert set(done.stdout.split()) >= {"shares", "slips", "status", "settings"}
 
 
+def test_bash_is_told_the_reasons_for_another_slip() -> None:
+    words = "slipway slips reprint S-00001 --reason "
+    done = subprocess.run(
+        [BIN / "slipway"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "_SLIPWAY_COMPLETE": "complete_bash", "COMP_WORDS": words + "un", "COMP_CWORD": "5"},
+    )
+    assert done.stdout.split() == ["unreadable"]
+
+
 def test_help_and_version() -> None:
     assert slipway("--version").stdout.startswith("slipway ")
     assert "paper slip" in slipway("--help").stdout
