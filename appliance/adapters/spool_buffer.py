@@ -13,7 +13,7 @@ from appliance.formats.spool_frame import HEADER_BYTES
 ALIGN_BYTES = 4096  # of offset, length and memory, for O_DIRECT on any disk that there is
 FIRST_PIECE_BYTES = 128 * 1024  # of ciphertext in one write of a stream's first segment: short waits at the end
 PIECE_BYTES = 512 * 1024  # in the others: few enough writes to be cheap, and a whole number in a segment
-POOLED = 16  # of either size, 10 MiB in all; more at once are allocated anew
+POOLED = 8  # of either size, 5 MiB in all; more at once are allocated anew
 
 
 def padded(size: int) -> int:

@@ -23,7 +23,7 @@ from appliance.adapters.spool_incoming import Writing
 from appliance.errors import SpoolBrokenError, SpoolFullError
 from appliance.formats.spool_frame import HEADER_BYTES, FrameHeader, FrameType, Location
 
-QUEUE_BYTES = 16 << 20  # unwritten ciphertext at which senders are made to wait
+QUEUE_BYTES = 8 << 20  # unwritten ciphertext at which senders are made to wait
 REAP_FROM = 4  # writes under way from which it is worth asking which have ended
 WAIT_BELOW_S = 0.001  # a disk this quick is waited for: a turn of the event loop would cost as much again
 PATIENCE_S = 0.003  # with a quick disk that is slow for once
