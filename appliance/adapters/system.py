@@ -35,9 +35,21 @@ def watchdog_interval_s() -> float | None:
     return int(microseconds) / 2e6 if microseconds else None
 
 
-def boot_folder(otherwise: Path) -> Path:
-    """A folder that is empty after each start of the machine (the unit's RuntimeDirectory); without systemd another."""
-    return Path(os.environ.get("RUNTIME_DIRECTORY") or otherwise)
+class BootMarker:
+    """A file that is gone after each start of the machine: in the unit's RuntimeDirectory, without systemd in another.
+
+    One that cannot be left is not missed: at worst something is done twice.
+    """
+
+    def __init__(self, name: str, otherwise: Path) -> None:
+        self._path = Path(os.environ.get("RUNTIME_DIRECTORY") or otherwise) / name
+
+    def is_there(self) -> bool:
+        return self._path.exists()
+
+    def leave(self) -> None:
+        with contextlib.suppress(OSError):
+            self._path.touch()
 
 
 def forbid_core_dumps() -> None:

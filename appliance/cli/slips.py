@@ -56,7 +56,7 @@ def reprint(
     if json:
         print_json(share)
         return
-    print(f"Slip {share['slips'][-1]['number']} is queued; every older slip of this share is dead.")
+    print(f"Slip {share['slips'][-1]['number']} is queued. It comes out when every older slip of this share is dead.")
     if given in reprinting.TO_DO:
         print(reprinting.TO_DO[given])
 

@@ -198,7 +198,7 @@ def compose(settings: Settings, printer_sockets: Path | None = None) -> Box:
         clock.monotonic,
         clock.now,
         lambda: vault.enrolment is None,
-        system.boot_folder(folder) / "set-up-slip-is-out",
+        system.BootMarker("set-up-slip-is-out", folder),
     )
     operating.also({"slips-release-wristband": interlock.release, "status-print": status_slips.print_status})
     return Box(

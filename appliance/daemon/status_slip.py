@@ -7,12 +7,12 @@ How they look is `formats/status_slip.py`; that no patient's slip waits behind o
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from PIL import Image
 
@@ -51,6 +51,14 @@ class Outside:
     vault_since: float | None
 
 
+class Marker(Protocol):
+    """A note that outlives the service."""
+
+    def is_there(self) -> bool: ...
+
+    def leave(self) -> None: ...
+
+
 class StatusSlips:
     def __init__(
         self,
@@ -67,12 +75,12 @@ class StatusSlips:
         monotonic: Callable[[], float],
         clock: Callable[[], float],
         needs_set_up: Callable[[], bool],
-        marker: Path,
+        marker: Marker,
         *,
         setup_look_s: float = SETUP_LOOK_S,
     ) -> None:
-        """`status`: the answer to `slipway status`. `outside` ends within seconds. `marker`: a file that is
-        there once this boot's set-up slip is out."""
+        """`status`: the answer to `slipway status`. `outside` ends within seconds. `marker` is there
+        once this boot's set-up slip is out."""
         self._journal = journal
         self._printing = printing
         self._printer = printer
@@ -87,28 +95,35 @@ class StatusSlips:
         self._clock = clock
         self._needs_set_up = needs_set_up
         self._marker = marker
+        self._set_up_tried = False
         self._setup_look_s = setup_look_s
         self._quiet_until = 0.0  # monotonic
         self._under_way = False
 
     async def run(self) -> None:
         while True:
+            held = False
+            with contextlib.suppress(TimeoutError):
+                held = await asyncio.wait_for(self._watch.button_held.wait(), self._setup_look_s)
             try:
-                await asyncio.wait_for(self._watch.button_held.wait(), self._setup_look_s)
-            except TimeoutError:
-                await self._set_up()
-                continue
-            self._watch.button_held.clear()
-            log.info("somebody holds the printer's feed button")
-            try:
-                await self.print_status({})
-            except SlipwayError as error:
-                log.warning("no status slip: %s. %s", error.summary, error.hint)
+                await (self._answer_button() if held else self._set_up())
+            except SlipwayError as error:  # a font is missing, …: no reason to stop receiving
+                log.warning("no slip about the box: %s. %s", error.summary, error.hint)
+
+    async def _answer_button(self) -> None:
+        self._watch.button_held.clear()
+        log.info("somebody holds the printer's feed button")
+        await self._print_status()
 
     async def print_status(self, _: dict[str, Any]) -> dict[str, Any]:
         """{"printed": False} for one that was asked for while the last was hardly out. PrinterUnreachableError."""
+        if not await self._watch.is_ready():
+            raise PrinterUnreachableError(f"the status slip cannot come out: {self._watch.trouble or 'not ready'}")
+        return {"printed": await self._print_status()}
+
+    async def _print_status(self) -> bool:
         if self._under_way or self._monotonic() < self._quiet_until:
-            return {"printed": False}
+            return False
         self._under_way = True
         try:
             face = await self._face()
@@ -120,7 +135,7 @@ class StatusSlips:
         if outcome not in OUT:
             trouble = self._watch.trouble or "a patient's slip is before it, or nothing was confirmed"
             raise PrinterUnreachableError(f"the status slip did not come out: {trouble}")
-        return {"printed": True}
+        return True
 
     async def _print(self, number: str, picture: Image.Image) -> PrintOutcome:
         process_id = number[:4].encode()  # of no patient's slip: theirs are hexadecimal
@@ -164,13 +179,18 @@ class StatusSlips:
     # -- first boot ------------------------------------------------------------------------------------------------
 
     async def _set_up(self) -> None:
-        if not self._needs_set_up() or self._marker.exists() or not await self._watch.is_ready():
+        if self._set_up_tried or not self._needs_set_up() or self._marker.is_there():
+            return
+        if not await self._watch.is_ready():
             return
         facts, machine = await self._status(), await asyncio.to_thread(self._machine)
         face = _setup_face(self._place(facts, machine), facts["vault"])
+        self._set_up_tried = True  # whatever becomes of it: paper without end would be worse than none
         picture = await asyncio.to_thread(status_slip.setup, face, self._dots)
-        if await self._print("SETUP", picture) is not PrintOutcome.REFUSED:
-            await asyncio.to_thread(self._marker.touch)
+        if await self._print("SETUP", picture) is PrintOutcome.REFUSED:
+            self._set_up_tried = False
+        else:
+            await asyncio.to_thread(self._marker.leave)
 
 
 def _setup_face(place: Place, vault: str) -> SetupFace:

@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 from PIL import Image as Picture
 
+from appliance.adapters.system import BootMarker
 from appliance.daemon import status_slip
 from appliance.daemon.printer_watch import PrinterWatch
 from appliance.daemon.status_slip import AGAIN_AFTER_S, Machine, Outside, StatusSlips
 from appliance.errors import PrinterUnreachableError
 from appliance.formats import printer_profiles
+from appliance.formats.slip_fonts import FontMissingError
 from appliance.formats.status_slip import StatusFace
 from appliance.ports import Paper, PrinterStatus, PrintJob, PrintOutcome
 from tests.daemon.conftest import CANARIES, MakeHouse
@@ -79,7 +81,7 @@ def desk(box: House, enrolled: Callable[[], bool] = lambda: True, watch: Printer
         box.clock.monotonic,
         box.clock.now,
         lambda: not enrolled(),
-        box.folder / "set-up-slip-is-out",
+        BootMarker("set-up-slip-is-out", box.folder),
         setup_look_s=LOOK_S,
     )
 
@@ -188,6 +190,12 @@ async def test_a_printer_without_paper_is_said_instead(make_house: MakeHouse, mo
             await slips.print_status({})
 
 
+async def test_a_command_is_not_kept_waiting_for_a_printer_without_paper(make_house: MakeHouse) -> None:
+    async with make_house(printer=PaperOutPrinter()) as box:
+        with pytest.raises(PrinterUnreachableError, match="out of paper"):
+            await asyncio.wait_for(desk(box).print_status({}), 1)
+
+
 # -- the feed button ---------------------------------------------------------------------------------------------------
 
 
@@ -244,6 +252,22 @@ async def test_a_box_that_is_not_enrolled_prints_once_a_boot_what_to_do(box: Hou
     (box.folder / "set-up-slip-is-out").unlink()  # the machine was
     await at_work(box, desk(box, lambda: False))
     assert numbers(box) == ["SETUP", "SETUP"]
+
+
+async def test_a_set_up_slip_that_cannot_be_drawn_or_noted_ends_nothing_and_costs_one_paper(
+    box: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(*_: Any) -> Any:
+        raise FontMissingError("no font")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(status_slip.status_slip, "setup", missing)
+        await at_work(box, desk(box, lambda: False))
+    assert numbers(box) == []
+    slips = desk(box, lambda: False)
+    slips._marker = BootMarker("none", box.folder / "not there")
+    await at_work(box, slips)
+    assert numbers(box) == ["SETUP"]
 
 
 async def test_an_enrolled_box_never_prints_it(box: House) -> None:
