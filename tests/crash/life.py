@@ -44,13 +44,20 @@ def warm_up() -> None:
     gc.freeze()
 
 
-def listening_port() -> int:
-    """A free one below those that the kernel gives to connections: a box's own could take the next life's port."""
+def keep_port() -> socket.socket:
+    """A free one below those that the kernel gives to connections: a box's own could take the next life's port.
+
+    It is kept bound, so that nobody else takes it between two lives; the box may listen on it all the same.
+    """
     while True:
         port = random.SystemRandom().randrange(15_000, 32_000)
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
+        with contextlib.suppress(OSError):
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", port))
+            keeper = socket.socket()
+            keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            keeper.bind(("127.0.0.1", port))
+            return keeper
 
 
 class House:
@@ -62,7 +69,8 @@ class House:
         self.state = folder / "state"
         self.slips = folder / "slips"
         self.log = folder / "box.log"
-        self.port = listening_port()
+        self._keeper = keep_port()
+        self.port = self._keeper.getsockname()[1]
         self.fill_percent = 100  # of the disk, at which nothing more is taken: it is to be really full
         self.state.mkdir(parents=True, exist_ok=True)
         self.slips.mkdir(exist_ok=True)
