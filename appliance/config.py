@@ -89,6 +89,12 @@ def _scanner(value: str) -> str:
     return value
 
 
+def _imager(value: str) -> str:
+    if value and not re.fullmatch(r"serial:///[^/].*", value):
+        raise ValueError("write serial:///dev/ttyACM0; an imager that pretends to be a keyboard is set to USB serial")
+    return value
+
+
 def _syslog(value: str) -> str:
     if value and not value.startswith("tls://"):
         raise ValueError("write tls://HOST:PORT, such as tls://audit.example.org:6514")
@@ -191,6 +197,8 @@ class PrinterSettings(_Section):
     paper_mm: Literal[58, 80] = 80
     model: str = "TM-T20II"
     density: Annotated[int, Field(ge=-6, le=8)] = 0  # 5 % a step, where the model has a command for it
+    imager: Annotated[str, AfterValidator(_imager)] = ""  # that reads each slip's code before it is cut; "" is none
+    imager_feed_mm: Annotated[float, Field(ge=0, le=200)] = 0  # from the slip's end under the head to where it sees it
     job_ttl_minutes: Annotated[float, Field(gt=0, le=1440)] = 30  # a slip that waited longer comes out only when asked
 
 

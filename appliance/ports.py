@@ -56,6 +56,9 @@ class PrintJob:
     picture: bytes  # PNG of what it looks like
     process_id: bytes  # 4 printable bytes, asked back by GS ( H where the printer has it
     after_doubt: bool = False  # the printer may still hold a part of an earlier slip: that must not come out first
+    ending: bytes = b""  # of a slip that is read back: what cuts it off, once its code has been read
+    void: bytes = b""  # what spoils it instead, and cuts it off
+    code_sha256: bytes = b""  # of the text in its code
 
 
 class Printer(Protocol):
@@ -72,6 +75,18 @@ class Scanner(Protocol):
 
     def codes(self) -> AsyncIterator[str]:
         """ "" once it is there, then each code. ScannerUnreachableError when it is not there, or no more."""
+
+
+class Imager(Protocol):
+    """A code reader over the printer's mouth."""
+
+    async def start(self) -> None:
+        """Forget what was read. PrinterUnreachableError when it is not there."""
+
+    async def read(self, within_s: float) -> str | None:
+        """The next code since `start`; None when none came in time. It may be any code, or noise."""
+
+    async def close(self) -> None: ...
 
 
 class Incoming(Protocol):

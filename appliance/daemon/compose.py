@@ -117,7 +117,7 @@ def compose(settings: Settings, printer_sockets: Path | None = None) -> Box:
     vault = HttpVault(read_enrolment(settings), settings.vault.ca_file, clock.now)
     model = printer_profiles.find(settings.printer.model, settings.printer.density)
     model.dots(settings.printer.paper_mm)
-    printer = open_apart(settings.printer.device, model, printer_sockets)
+    printer = open_apart(settings.printer.device, model, printer_sockets, imager=settings.printer.imager)
     bell = Bell()
     profiles = {profile.ae_title: profile for profile in settings.profile}
     transitions = Transitions({title: _terms(profile) for title, profile in profiles.items()}, sealer, clock.now)
@@ -277,7 +277,9 @@ def slip_look(settings: Settings, public_url: str = "") -> SlipLook:
         for profile in settings.profile
     }
     logo = _logo(site.logo_file)
-    return SlipLook(site.name, site.phone, public_url, settings.printer.paper_mm, site.language, logo, looks)
+    printer = settings.printer
+    read_back_mm = printer.imager_feed_mm if printer.imager else None
+    return SlipLook(site.name, site.phone, public_url, printer.paper_mm, site.language, logo, looks, read_back_mm)
 
 
 def _logo(name: str) -> bytes:

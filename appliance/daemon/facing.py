@@ -35,6 +35,7 @@ class SlipLook:
     language: str = ENGLISH
     logo: bytes = field(default=b"", repr=False)
     profiles: Mapping[str, ProfileLook] = field(default_factory=dict)
+    read_back_mm: float | None = None  # how far a slip is fed before an imager reads it; None: no imager
 
     def of(self, profile: str) -> ProfileLook:
         return self.profiles.get(profile, ProfileLook())

@@ -20,6 +20,7 @@ from appliance.core.slip import SlipEvent, SlipState
 from appliance.core.table import Effect
 from appliance.daemon.bell import Bell
 from appliance.daemon.facing import SlipLook, face
+from appliance.daemon.paper import paper
 from appliance.daemon.printer_watch import PrinterWatch
 from appliance.daemon.slip_desk import SlipDesk
 from appliance.daemon.specimen import specimen
@@ -269,12 +270,11 @@ class Printing:
         """One a copy."""
         said = face(self._look, slip, link, share, self._sealer)
         picture = slip_bitmap.render(said, self._model.dots(self._look.paper_mm))
-        shown = slip_bitmap.png(picture)
         jobs = []
         for copy in range(self._look.of(share["profile"]).copies):
             number = slip["number"] + (f"-{copy + 1}" if copy else "")
             its_id = process_id(slip["id"], copy)
-            jobs.append(PrintJob(number, escpos.slip(picture, self._model, its_id), shown, its_id))
+            jobs.append(paper(number, picture, said.url, self._model, its_id, self._look))
         return jobs
 
 

@@ -59,6 +59,16 @@ def papers(pictures: Sequence[Image.Image], profile: Profile, process_id: bytes)
     return job + request_process_id(process_id) if profile.confirmation == "process-id" else job
 
 
+def held_back(
+    picture: Image.Image, void: Image.Image, profile: Profile, process_id: bytes
+) -> tuple[bytes, bytes, bytes]:
+    """A slip that hangs from the printer until its code has been read; what cuts it off; what spoils it and cuts it."""
+    word = request_process_id(process_id) if profile.confirmation == "process-id" else b""
+    start = INITIALISE + (AUTOMATIC_ON if profile.automatic else b"") + _darkness(profile.density)
+    end = tear(profile) + word
+    return start + _strips(picture, profile) + word, end, _strips(void, profile) + end
+
+
 def _strips(picture: Image.Image, profile: Profile) -> bytes:
     line = max(profile.dots_58, profile.dots_80)
     if picture.width > line:

@@ -264,11 +264,11 @@ async def test_a_child_that_is_told_nonsense_ends():
 # What crosses
 
 
-async def test_of_a_slip_only_its_bytes_its_number_and_its_id_cross():
+async def test_of_a_slip_only_its_bytes_its_number_its_id_and_its_codes_hash_cross():
     sent = encode_call(Call("usb", PROFILE, timing(), 5.0, job()))
     header, _, body = sent.partition(b"\n")
     assert body == job().data
-    assert set(json.loads(header)["job"]) == {"number", "process_id", "after_doubt", "bytes"}
+    assert set(json.loads(header)["job"]) == {"number", "process_id", "after_doubt", "bytes", "code_sha256"}
     reader = asyncio.StreamReader()
     reader.feed_data(sent)
     call = await read_call(reader)

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from appliance.adapters.printers import judgement
+from appliance.adapters.printers.read_back import ReadBack
 from appliance.adapters.printers.transport import Transport
 from appliance.errors import PrinterUnreachableError
 from appliance.formats import escpos
@@ -48,8 +49,15 @@ SETTLE_LOOKS = 5
 class ConversingPrinter:
     """The port `Printer` over any transport. One conversation at a time; each opens the line and closes it."""
 
-    def __init__(self, transport: Transport, profile: Profile, timing: Timing | None = None) -> None:
+    def __init__(
+        self,
+        transport: Transport,
+        profile: Profile,
+        timing: Timing | None = None,
+        read_back: ReadBack | None = None,
+    ) -> None:
         self._transport = transport
+        self._read_back = read_back
         self._profile = profile
         self._timing = timing or Timing()
         self._turn = asyncio.Lock()
@@ -101,8 +109,7 @@ class ConversingPrinter:
             log.warning("slip %s not sent: %s", job.number, error.summary)
             return PrintOutcome.REFUSED
         try:
-            await self._send(job.data)
-            return await self._judge(job, proves=proves)
+            return await self._print(job, proves=proves)
         except PrinterUnreachableError as error:
             self._under_way = _unreachable(error)
             log.warning("slip %s: the line broke after its first byte: %s", job.number, error.summary)
@@ -143,6 +150,20 @@ class ConversingPrinter:
     async def _send(self, data: bytes) -> None:
         for start in range(0, len(data), PIECE_BYTES):
             await self._transport.write(data[start : start + PIECE_BYTES], self._timing.write_s)
+
+    async def _print(self, job: PrintJob, *, proves: bool) -> PrintOutcome:
+        """A slip that is read back is cut off only when its code has been read; else it is spoilt before it is cut."""
+        await self._send(job.data)
+        outcome = await self._judge(job, proves=proves)
+        if not job.ending or outcome is PrintOutcome.UNKNOWN:
+            return outcome
+        if self._read_back and await self._read_back.confirms(job):
+            await self._send(job.ending)
+            return await self._judge(job, proves=proves)
+        log.warning("slip %s: its code was not read back, so it is spoilt and void", job.number)
+        await self._send(job.void)
+        await self._judge(job, proves=proves)  # until it is out: what comes next makes the printer forget the rest
+        return PrintOutcome.UNKNOWN
 
     async def _judge(self, job: PrintJob, *, proves: bool) -> PrintOutcome:
         match self._profile.confirmation:

@@ -38,11 +38,13 @@ class Patience:
 
     status_s: float = 30.0
     print_s: float = 90.0  # without the time that a slow line takes for the slip
+    read_back_s: float = 30.0  # more for a slip that is read back: its end is confirmed by itself
 
     def for_call(self, device: str, job: PrintJob | None) -> float:
         if job is None:
             return self.status_s
-        return self.print_s + (len(job.data) / SLOWEST_BYTES_S if device.startswith("serial:") else 0)
+        whole_s = self.print_s + (self.read_back_s if job.ending else 0)
+        return whole_s + (len(job.data) / SLOWEST_BYTES_S if device.startswith("serial:") else 0)
 
 
 @dataclass
@@ -136,7 +138,9 @@ class DistantPrinter:
         profile: Profile,
         timing: Timing | None = None,
         patience: Patience | None = None,
+        imager: str = "",
     ) -> None:
+        self._imager = imager
         self._worker = worker
         self._device = device
         self._profile = profile
@@ -170,7 +174,7 @@ class DistantPrinter:
     async def _call(self, job: PrintJob | None) -> Answer | None:
         """The worker's answer; None when it was lost on the way."""
         limit_s = self._patience.for_call(self._device, job)
-        call = Call(self._device, self._profile, self._timing, limit_s, job)
+        call = Call(self._device, self._profile, self._timing, limit_s, job, self._imager)
         self._granted = False
         try:
             async with asyncio.timeout(limit_s + SLACK_S):

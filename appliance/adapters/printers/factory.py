@@ -22,6 +22,7 @@ from appliance.ports import Printer
 DEVICE_SOCKET, NETWORK_SOCKET = "device.socket", "network.socket"  # of slipway-print and slipway-print-tcp
 RAW_PORT = 9100  # the de facto port of network printers
 USB_NAME = re.compile(r"usb:([0-9a-f]{4}):([0-9a-f]{4})(?::(.+))?", re.IGNORECASE)
+NO_IMAGER = "Leave [printer] imager out: it is for a printer on USB or a serial line, beside which it stands."
 FORMS = "usb, usb:VID:PID[:SERIAL], usb:///dev/NAME, tcp://HOST:PORT, serial:///dev/ttyUSB0, file:///DIR, none"
 
 
@@ -39,18 +40,21 @@ def open_apart(
     sockets: Path | None = None,
     timing: Timing | None = None,
     patience: Patience | None = None,
+    imager: str = "",
 ) -> DistantPrinter | FilePrinter | AbsentPrinter:
     """The same, but driven by a process of its own: the services' whose sockets are in `sockets`, or a child.
 
-    Raises SettingsError like `open_printer`.
+    `imager` reads each slip's code before it is cut. Raises SettingsError like `open_printer`.
     """
     harmless = _harmless(device)
+    if imager and (harmless or urlsplit(device).scheme == "tcp"):
+        raise SettingsError(f"what is printed on {device} cannot be read back by {imager}", hint=NO_IMAGER)
     if harmless:
         return harmless
     open_transport(device)  # wrong words are told at the start, not at the first slip
     name = NETWORK_SOCKET if urlsplit(device).scheme == "tcp" else DEVICE_SOCKET
     worker = Service(sockets / name) if sockets else Child()
-    return DistantPrinter(worker, device, profile, timing, patience)
+    return DistantPrinter(worker, device, profile, timing, patience, imager)
 
 
 def _harmless(device: str) -> FilePrinter | AbsentPrinter | None:

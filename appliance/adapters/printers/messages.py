@@ -1,6 +1,6 @@
 """What the daemon and the printer's worker say to each other: a call, "may I send?" and "go", news, an answer.
 
-Each is one line of JSON; the slip's bytes follow a call to print. Nothing else of a patient crosses. Both sides check
+Each is one line of JSON; the slip's bytes follow a call to print. Of a patient nothing else crosses but a hash. Both sides check
 what they read: the worker is what a hostile printer would reach first, and the daemon must not believe it blindly.
 """
 
@@ -19,6 +19,7 @@ from appliance.ports import Paper, PrinterStatus, PrintJob, PrintOutcome
 
 LINE_BYTES = 16_384
 JOB_BYTES = 8 << 20  # a slip is 80 kB; nine copies of a long one are still far below
+PARTS = 3  # of a slip: itself, what cuts it off, what spoils it
 DETAIL_CHARACTERS = 500
 
 
@@ -34,6 +35,7 @@ class Call:
     timing: Timing
     deadline_s: float
     job: PrintJob | None = None  # None: how is the printer?
+    imager: str = ""  # that reads slips back; "" is none
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ def encode_call(call: Call) -> bytes:
         "profile": asdict(call.profile),
         "timing": asdict(call.timing),
         "deadline_s": call.deadline_s,
+        "imager": call.imager,
     }
     if call.job is None:
         return _line(header)
@@ -59,9 +62,10 @@ def encode_call(call: Call) -> bytes:
         "number": call.job.number,
         "process_id": call.job.process_id.hex(),
         "after_doubt": call.job.after_doubt,
-        "bytes": len(call.job.data),
+        "code_sha256": call.job.code_sha256.hex(),
+        "bytes": [len(call.job.data), len(call.job.ending), len(call.job.void)],
     }
-    return _line({**header, "job": job}) + call.job.data
+    return _line({**header, "job": job}) + call.job.data + call.job.ending + call.job.void
 
 
 async def read_call(reader: asyncio.StreamReader) -> Call | None:
@@ -73,16 +77,19 @@ async def read_call(reader: asyncio.StreamReader) -> Call | None:
         header = json.loads(line)
         profile = {**header["profile"], "confirmation": Confirmation(header["profile"]["confirmation"])}
         job = await _read_job(reader, header["job"]) if "job" in header else None
-        return Call(header["device"], Profile(**profile), Timing(**header["timing"]), float(header["deadline_s"]), job)
+        deadline_s, imager = float(header["deadline_s"]), str(header["imager"])
+        return Call(header["device"], Profile(**profile), Timing(**header["timing"]), deadline_s, job, imager)
     except (ValueError, TypeError, KeyError, asyncio.IncompleteReadError) as error:
         raise FormatError("not a call to the printer's worker") from error
 
 
 async def _read_job(reader: asyncio.StreamReader, job: dict[str, Any]) -> PrintJob:
-    if not 0 < job["bytes"] <= JOB_BYTES:
+    lengths = job["bytes"]
+    if len(lengths) != PARTS or min(lengths) < 0 or not 0 < lengths[0] <= sum(lengths) <= JOB_BYTES:
         raise ValueError("a slip of an impossible length")
-    data = await reader.readexactly(job["bytes"])
-    return PrintJob(job["number"], data, b"", bytes.fromhex(job["process_id"]), job["after_doubt"])
+    data, ending, void = [await reader.readexactly(length) for length in lengths]
+    process_id, code = bytes.fromhex(job["process_id"]), bytes.fromhex(job["code_sha256"])
+    return PrintJob(job["number"], data, b"", process_id, job["after_doubt"], ending, void, code)
 
 
 def encode_answer(answer: PrinterStatus | PrintOutcome | News) -> bytes:

@@ -20,11 +20,14 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 
+from appliance.adapters.imager import ScanningImager
 from appliance.adapters.printers.conversation import ConversingPrinter
 from appliance.adapters.printers.factory import open_transport
 from appliance.adapters.printers.messages import LINE_BYTES, Call, News, Word, encode_answer, read_call
+from appliance.adapters.printers.read_back import ReadBack
 from appliance.adapters.printers.transport import Transport
-from appliance.errors import FormatError, PrinterUnreachableError, SettingsError
+from appliance.adapters.scanner import open_scanner
+from appliance.errors import FormatError, PrinterUnreachableError, SettingsError, SlipwayError
 from appliance.ports import PrinterStatus, PrintOutcome
 
 log = logging.getLogger("slipway.printer")
@@ -62,10 +65,31 @@ class GuardedTransport:
         await self._transport.write(data, within_s)
 
 
+class Eyes:
+    """The imager, which stays open between calls: some beep at each opening, and codes would be lost."""
+
+    def __init__(self) -> None:
+        self._device = ""
+        self._imager: ScanningImager | None = None
+
+    async def open(self, device: str) -> ReadBack | None:
+        """What was read before counts no more. SlipwayError when it is not there."""
+        if device != self._device:
+            if self._imager:
+                await self._imager.close()
+            self._imager = ScanningImager(open_scanner(device)) if device else None
+            self._device = device
+        if not self._imager:
+            return None
+        await self._imager.start()
+        return ReadBack(self._imager)
+
+
 class Daemon:
     """Whoever calls, while the line to it is open."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, eyes: Eyes) -> None:
+        self._eyes = eyes
         self._reader = reader
         self._writer = writer
 
@@ -96,9 +120,16 @@ class Daemon:
         except SettingsError as error:
             refused = PrinterStatus(reachable=False, detail=f"{error.summary}. {error.hint}")
             return PrintOutcome.REFUSED if call.job else refused
+        try:
+            read_back = await self._eyes.open(call.imager)
+        except SlipwayError as error:
+            log.warning("the imager: %s", error.summary)
+            blind = PrinterStatus(reachable=False, detail=f"{error.summary}. {error.hint}")
+            return PrintOutcome.REFUSED if call.job else blind
         if call.job is None:
             return await ConversingPrinter(transport, call.profile, call.timing).status()
-        printer = ConversingPrinter(GuardedTransport(transport, self._permission), call.profile, call.timing)
+        line = GuardedTransport(transport, self._permission)
+        printer = ConversingPrinter(line, call.profile, call.timing, read_back)
         news = asyncio.create_task(self._tell_news(printer))
         try:
             return await printer.print(call.job)
@@ -128,7 +159,7 @@ class Daemon:
 
 async def serve(door: socket.socket, *, listens: bool, idle_s: float = IDLE_S) -> None:
     """Until there is a reason to end."""
-    started = time.monotonic()
+    started, eyes = time.monotonic(), Eyes()
     door.setblocking(False)
     goes_on = True
     while goes_on:
@@ -136,7 +167,7 @@ async def serve(door: socket.socket, *, listens: bool, idle_s: float = IDLE_S) -
             line = await _accept(door, idle_s) if listens else door
         except TimeoutError:
             return
-        daemon = Daemon(*await asyncio.open_connection(sock=line, limit=LINE_BYTES))
+        daemon = Daemon(*await asyncio.open_connection(sock=line, limit=LINE_BYTES), eyes)
         try:
             goes_on = await daemon.attend(started, idle_s) and listens
         except (FormatError, ConnectionError) as error:
