@@ -26,13 +26,13 @@ SHARE_ID = bytes(16)
 class Box:
     """The daemon's transitions over a journal in memory, with one share."""
 
-    def __init__(self, state: ShareState, *, waits: bool, interlock: bool = False) -> None:
+    def __init__(self, state: ShareState, *, waits: bool) -> None:
         self._connection = sqlite3.connect(":memory:")
         self._connection.row_factory = sqlite3.Row
         migrate(self._connection, read_steps())
         self._tx = SqliteTransaction(self._connection, read_statements())
         sealer = Sealer(bytes(32))
-        terms = LinkTerms(FactorKind.NONE, 7, 14, wait_for_all=waits, interlock=interlock)
+        terms = LinkTerms(FactorKind.NONE, 7, 14, wait_for_all=waits)
         self._transitions = Transitions({"SLIPWAY": terms}, sealer, lambda: 0.0)
         secrets = ShareSecrets(Identity("1", "", "Rivers^Ada", "19700131"), bytes(32))
         self._share = self._tx.one(
