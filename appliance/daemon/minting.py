@@ -105,7 +105,8 @@ def mint(tx: Transaction, share: Row, terms: LinkTerms, sealer: Sealer, now: flo
         copy=copy,
         why="",
         now=now,
-        wristband=int(terms.interlock),
+        # Without an ID no wristband could ever match; such a share was released by a person who looked at it.
+        wristband=int(terms.interlock and bool(secrets_.identity.patient_id.strip())),
     )["id"]
     return link, slip
 

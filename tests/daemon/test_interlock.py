@@ -135,6 +135,14 @@ async def test_two_patients_with_one_id_are_never_released_by_one_scan(locked: H
     assert await locked.interlock.scanned("4711", number="S-00002") == ["S-00002"]
 
 
+async def test_a_slip_of_images_without_an_id_comes_out_once_a_person_has_released_its_share(locked: House) -> None:
+    await locked.send(Image(patient_id=" "))
+    (held,) = await locked.until_rows("shares", lambda rows: len(rows) == 1, limit=9)
+    assert held["state"] == "held"
+    await locked.operating.command("shares-release", {"id": held["share_id"].hex()})
+    await locked.until(lambda: len(locked.printer.jobs) == 1)
+
+
 async def test_wrong_scans_in_a_row_are_an_alert_and_a_right_one_begins_anew(locked: House) -> None:
     await locked.send(Image())
     await at_interlock(locked, 1)

@@ -262,6 +262,14 @@ def test_real_box_is_ready_listens_and_survives_a_hang(seen: dict[str, Any]) -> 
     assert seen["real box end"] == "success", seen["real box journal"]
 
 
+def test_the_box_prints_its_own_slips_from_inside_its_sandbox(seen: dict[str, Any]) -> None:
+    if not seen["box importable"]:
+        pytest.skip("the box's program is not complete")
+    assert seen["set-up slip"], seen["first slip journal"]
+    assert seen["status slip"] == "The status slip is out."
+    assert not seen["set-up slip again"]  # once a boot, also when the service is restarted
+
+
 def test_both_services_make_a_slip_from_inside_their_sandboxes(seen: dict[str, Any]) -> None:
     if not (seen["vault importable"] and seen["box importable"]):
         pytest.skip("a program is not complete")

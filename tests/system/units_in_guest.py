@@ -238,6 +238,12 @@ def first_slip() -> None:
     slips.mkdir(exist_ok=True)
     shutil.chown(slips, "slipway", "slipway")
     ctl("start", "slipway-vault", "slipway")
+    RESULTS["set-up slip"] = until(lambda: (slips / "SETUP.png").exists(), 30)
+    (slips / "SETUP.png").unlink(missing_ok=True)
+    ctl("restart", "slipway")
+    RESULTS["status slip"] = said("/usr/local/bin/slipway", "status", "--print")
+    time.sleep(12)  # two looks whether a set-up slip is due
+    RESULTS["set-up slip again"] = (slips / "SETUP.png").exists()
     code = said("/opt/slipway-vault/bin/slipway-vault", "enrol-code", "--json", "test")
     RESULTS["enrolled"] = said("/usr/local/bin/slipway", "enrol", "http://127.0.0.1:8080", json.loads(code)["code"])
     image = said(
