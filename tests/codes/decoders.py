@@ -1,6 +1,6 @@
 """Two readers of QR codes that share no code: ZXing in C++, as many phone apps have it, and zbar, as many scanners do.
 
-OpenCV's is left out: it misses codes on spotless pictures (docs/decisions/0018-codes-that-scan.md).
+OpenCV's is left out: it misses codes on spotless pictures (docs/decisions/0014-codes.md).
 """
 
 from __future__ import annotations

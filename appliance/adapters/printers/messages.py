@@ -1,7 +1,7 @@
 """What the daemon and the printer's worker say to each other: a call, "may I send?" and "go", news, an answer.
 
-Each is one line of JSON; the slip's bytes follow a call to print. Of a patient nothing else crosses but a hash. Both sides check
-what they read: the worker is what a hostile printer would reach first, and the daemon must not believe it blindly.
+Each is one line of JSON; the slip's bytes follow a call to print. Of a patient nothing else crosses but a hash. Both
+sides check what they read: the worker is what a hostile printer would reach first, and the daemon must not believe it.
 """
 
 from __future__ import annotations
