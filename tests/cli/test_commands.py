@@ -460,7 +460,9 @@ def test_settings_that_cannot_be_carried_out_end_the_box_with_a_sentence(what: s
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_is_generated_and_completes(shell: str) -> None:
-    done = slipway("--show-completion", shell)
+    # From a shell, as a person asks: typer looks for one among the processes above it.
+    command = f"{BIN / 'slipway'} --show-completion {shell}; exit $?"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
     assert done.returncode == 0
     assert "_SLIPWAY_COMPLETE" in done.stdout
 
