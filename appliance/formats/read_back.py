@@ -7,8 +7,8 @@ from PIL import Image
 from appliance.formats import slip_layout as layout
 from appliance.formats.slip_sheet import GRID, Sheet, up
 
-VOID = "VOID"
-WHY = "The code above cannot be read. Throw this away: another slip follows."
+VOID = "VOID  VOID"
+WHY = "Its code does not scan. Throw it away: another one follows."
 
 
 def fed(picture: Image.Image, dots: int) -> Image.Image:
@@ -18,5 +18,5 @@ def fed(picture: Image.Image, dots: int) -> Image.Image:
 
 def void_mark(dots: int) -> Image.Image:
     sheet = Sheet(dots, large=True)
-    words = [layout.mark(sheet, f"{VOID}   {VOID}   {VOID}")] * 2
-    return sheet.stack([words[0], layout.paragraph(sheet, WHY, bold=True, centred=True), words[1]], gap=GRID, edge=GRID)
+    mark, why = layout.mark(sheet, VOID), layout.paragraph(sheet, WHY, bold=True, centred=True)
+    return sheet.stack([mark, why, mark], gap=GRID, edge=GRID)

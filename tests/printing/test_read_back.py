@@ -14,6 +14,8 @@ from appliance.config import parse
 from appliance.daemon.compose import slip_look
 from appliance.daemon.paper import paper
 from appliance.formats import printer_profiles, read_back, slip_bitmap
+from appliance.formats.slip_lines import wrap
+from appliance.formats.slip_sheet import Sheet
 from appliance.ports import PrintJob, PrintOutcome
 from tests.escpos_reader import decode_qr
 from tests.fakes.imagers import SeeingImager, TellingImager
@@ -142,4 +144,12 @@ def test_the_mark_says_void_and_why_on_any_paper():
         mark = read_back.void_mark(dots)
         assert mark.width == dots
         dark = 1 - sum(mark.convert("L").histogram()[128:]) / (mark.width * mark.height)
-        assert dark > 0.2
+        assert dark > 0.15
+
+
+@pytest.mark.parametrize("dots", [360, 384, 512, 576])
+def test_nothing_of_the_marks_words_is_left_out(dots):
+    sheet = Sheet(dots, large=True)
+    bold = sheet.type(sheet.sizes.body, bold=True)
+    assert " ".join(wrap(read_back.WHY, sheet.room, bold.width, 4)) == read_back.WHY
+    assert bold.width(read_back.VOID) < sheet.room - 6 * 8
