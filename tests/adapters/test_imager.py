@@ -7,7 +7,7 @@ import contextlib
 import os
 import pty
 import tty
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from appliance.formats import printer_profiles, slip_bitmap
 from appliance.ports import Imager, Printer, PrintJob, PrintOutcome
 from tests.escpos_reader import decode_qr
 from tests.fakes.imagers import BabblingImager, StuckScanner, TellingImager, TellingScanner
-from tests.fakes.printers import ConfirmingPrinter, FakePrinter
+from tests.fakes.printers import FakePrinter, PausingPrinter
 from tests.pictures import FACE, URL
 from tests.ports.test_printer_port import CONFIRMING, timing
 from tests.printing.virtual_time import run
@@ -160,21 +160,6 @@ async def line_of(imager: Path, machine: FakePrinter, timing: Timing) -> AsyncIt
             await printer.close()
 
 
-class PausingPrinter(ConfirmingPrinter):
-    """Confirms what it has printed, cut or not; tells when the first confirmation goes out."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.confirmed: Callable[[], None] = lambda: None
-
-    def _printed(self, process_id: bytes) -> bytes:
-        hangs = self._paper.burnt
-        answer = self.confirm(process_id)
-        if hangs:
-            self.confirmed()
-        return answer
-
-
 @pytest.fixture
 def imagers_line() -> Iterator[tuple[int, Path]]:
     far, near = pty.openpty()
@@ -182,6 +167,10 @@ def imagers_line() -> Iterator[tuple[int, Path]]:
     yield far, Path(os.ttyname(near))
     os.close(far)
     os.close(near)
+
+
+def type_in(far: int, code: str) -> None:
+    os.write(far, f"{code}\r\n".encode())
 
 
 def held_back() -> PrintJob:
@@ -193,7 +182,7 @@ def held_back() -> PrintJob:
 async def test_through_the_workers_process_a_slip_that_is_read_is_cut_whole(imagers_line):
     far, path = imagers_line
     machine = PausingPrinter()
-    machine.confirmed = lambda: os.write(far, f"{URL}\r\n".encode()) and None
+    machine.hangs = lambda picture: type_in(far, decode_qr(picture))
     async with line_of(path, machine, timing()) as printer:
         assert (await printer.status()).ready
         assert await printer.print(held_back()) is PrintOutcome.PRINTED
@@ -205,7 +194,7 @@ async def test_through_the_workers_process_a_slip_that_is_read_is_cut_whole(imag
 async def test_through_the_workers_process_a_slip_that_is_not_read_is_spoilt(imagers_line):
     far, path = imagers_line
     machine = PausingPrinter()
-    machine.confirmed = lambda: os.write(far, f"{OTHER}\r\n".encode()) and None
+    machine.hangs = lambda picture: type_in(far, OTHER)
     async with line_of(path, machine, timing()) as printer:
         assert await printer.print(held_back()) is PrintOutcome.UNKNOWN
     assert machine.jobs[0].picture.height > slip_bitmap.render(FACE, 576).height + 100

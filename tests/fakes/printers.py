@@ -16,7 +16,7 @@ import os
 import pty
 import socket
 import tty
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Self
 
@@ -222,6 +222,21 @@ class _Line(asyncio.Protocol):
 
 class ConfirmingPrinter(FakePrinter):
     """Prints, and says so."""
+
+
+class PausingPrinter(FakePrinter):
+    """Confirms what it has printed, cut or not. `hangs` is called with a slip that is not cut yet."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hangs: Callable[[Image.Image], None] = lambda picture: None
+
+    def _printed(self, process_id: bytes) -> bytes:
+        if self._paper.burnt:
+            picture = self._paper.cut()
+            self._paper.add(reader.Raster(picture))
+            self.hangs(picture)
+        return self.confirm(process_id)
 
 
 class SilentPrinter(FakePrinter):
