@@ -26,8 +26,8 @@ BOOT_S = 60.0  # kernel, imports, vault, and the last disk that has to settle
 
 CUTS, CUTS_WITHIN_S = 40, 60.0
 STATES, STATES_WITHIN_S = 200, 40.0
-LONG_CUTS, LONG_CUTS_WITHIN_S = 2000, 700.0
-LONG_STATES, LONG_STATES_WITHIN_S = 2000, 400.0
+LONG_CUTS, LONG_CUTS_WITHIN_S = 2000, 360.0
+LONG_STATES, LONG_STATES_WITHIN_S = 2000, 200.0
 
 
 def cut(folder: Path, cuts: int, within_s: float) -> dict[str, Any]:
