@@ -163,7 +163,7 @@ def test_slip_after_slip_no_file_and_no_thread_is_left_open(bench_in_one):
     for _ in range(10):
         assert bench_in_one.host.print(*PRINT) == "printed"
         bench_in_one.host.status()
-    assert bench_in_one.host.held() == before
+    assert all(after <= then for after, then in zip(bench_in_one.host.held(), before, strict=True))
 
 
 def test_a_printer_that_fails_again_and_again_leaves_nothing_open_either(bench_in_one):
@@ -175,7 +175,7 @@ def test_a_printer_that_fails_again_and_again_leaves_nothing_open_either(bench_i
         bench_in_one.device.unplug("SN1")
         assert bench_in_one.host.print(*PRINT) == "refused"
         assert not bench_in_one.host.status()["reachable"]
-    assert bench_in_one.host.held() == before
+    assert all(after <= then for after, then in zip(bench_in_one.host.held(), before, strict=True))
 
 
 def test_a_worker_that_is_killed_in_mid_slip_is_unknown_and_the_printer_is_free_for_the_next(bench):

@@ -11,7 +11,7 @@ from PIL import Image
 from appliance.ports import Paper, PrinterStatus, PrintJob, PrintOutcome
 from tests import escpos_reader
 
-ABOUT_THE_BOX = ("STATUS", "SETUP")
+ABOUT_THE_BOX = ("STATUS", "SETUP", "TEST")
 READY = PrinterStatus(reachable=True, paper=Paper.OK, cover_open=False, error=False)
 
 
