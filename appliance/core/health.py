@@ -43,75 +43,77 @@ SLIPS_NAMED = 3  # of many; `slipway slips list` has the others
 LOW_SPACE_BYTES = 5 << 30
 
 
+Row = tuple[bool, str, str]  # whether it applies, what is so, what to do
+
+
 def sentences(facts: Facts) -> list[Sentence]:
     """Worst first; one that says all is well when there is nothing to say."""
-    problem, notice = Level.PROBLEM, Level.NOTICE
-    said = [
-        (facts.spool_broken, problem, "The spool's disk failed; nothing is accepted.", "Check the disk, then restart."),
-        (not facts.receiving, problem, "The box is not listening for images.", "Look at the service's journal."),
-        (not facts.enrolled, problem, "The box is not enrolled with a vault.", "Run `slipway enrol URL CODE`."),
+    rows = [(Level.PROBLEM, row) for row in _problems(facts)] + [(Level.NOTICE, row) for row in _notices(facts)]
+    found = [Sentence(level, what, do) for level, (applies, what, do) in rows if applies]
+    return found or [Sentence(Level.OK, "All is well.")]
+
+
+def _problems(facts: Facts) -> list[Row]:
+    return [
+        (facts.spool_broken, "The spool's disk failed; nothing is accepted.", "Check the disk, then restart."),
+        (not facts.receiving, "The box is not listening for images.", "Look at the service's journal."),
+        (not facts.enrolled, "The box is not enrolled with a vault.", "Run `slipway enrol URL CODE`."),
         (
             bool(facts.vault_error),
-            problem,
             f"The vault cannot be used: {facts.vault_error}. Images are kept here and go up later.",
             "Check the network and [vault] url.",
         ),
         (
             bool(facts.shares_damaged),
-            problem,
             f"{_shares(facts.shares_damaged)} images that the disk lost: ask for them to be sent again.",
             # Revoked first: a share that still knows them takes what comes again for copies.
             f"First `slipway shares revoke ID` ({', '.join(facts.shares_damaged)}): they come on another slip.",
         ),
-        (bool(facts.printer_detail), problem, f"The printer: {facts.printer_detail}", "See `slipway printer status`."),
+        (bool(facts.printer_detail), f"The printer: {facts.printer_detail}", "See `slipway printer status`."),
         (
             facts.spool_free_bytes < LOW_SPACE_BYTES,
-            problem,
             f"Only {facts.spool_free_bytes >> 20} MB are free for images.",
             "Free disk space, or see why the relay does not catch up.",
         ),
         (
+            bool(facts.scanner_error),
+            f"The wristband scanner: {facts.scanner_error}.",
+            "Check its cable and [scanner] device; until then `slipway slips release --wristband -`.",
+        ),
+    ]
+
+
+def _notices(facts: Facts) -> list[Row]:
+    return [
+        (
             bool(facts.slips_unconfirmed),
-            notice,
             f"Did {_slips(facts.slips_unconfirmed)} come out well? The printer cannot tell.",
             "Look, then `slipway slips confirm NUMBER`, or `slipway slips lost NUMBER` for another one.",
         ),
         (
             bool(facts.slips_overdue),
-            notice,
             f"Kept back, as it waited too long for the printer: {_slips(facts.slips_overdue)}.",
             "`slipway slips release NUMBER` (or --all) prints it, if its patient is still here.",
         ),
         (
             bool(facts.slips_locked),
-            notice,
             f"Waiting for the patient's wristband: {_slips(facts.slips_locked)}.",
             "Scan it; or type what it says after `slipway slips release --wristband -`.",
         ),
         (
-            bool(facts.scanner_error),
-            problem,
-            f"The wristband scanner: {facts.scanner_error}.",
-            "Check its cable and [scanner] device; until then `slipway slips release --wristband -`.",
-        ),
-        (
             facts.shares_held > 0,
-            notice,
             f"{facts.shares_held} held for a person to decide.",
             "See `slipway shares list --held`.",
         ),
         (
             facts.peers_parked > 0,
-            notice,
             f"{facts.peers_parked} unknown sender(s) wait for approval.",
             "See `slipway peers list`.",
         ),
-        (bool(facts.audit_error), notice, f"Audit records wait here: {facts.audit_error}.", "Check [audit] syslog."),
-        (facts.slips_waiting > 0, notice, f"{facts.slips_waiting} slip(s) wait to be printed.", ""),
-        (facts.objects_waiting > 0, notice, f"{facts.objects_waiting} object(s) are on their way to the vault.", ""),
+        (bool(facts.audit_error), f"Audit records wait here: {facts.audit_error}.", "Check [audit] syslog."),
+        (facts.slips_waiting > 0, f"{facts.slips_waiting} slip(s) wait to be printed.", ""),
+        (facts.objects_waiting > 0, f"{facts.objects_waiting} object(s) are on their way to the vault.", ""),
     ]
-    found = [Sentence(level, what, do) for applies, level, what, do in said if applies]
-    return sorted(found, key=lambda sentence: -sentence.level) or [Sentence(Level.OK, "All is well.")]
 
 
 def _slips(numbers: tuple[str, ...]) -> str:

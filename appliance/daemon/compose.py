@@ -125,7 +125,7 @@ def compose(settings: Settings, printer_sockets: Path | None = None) -> Box:
     quiet_s = {title: profile.quiet_seconds for title, profile in profiles.items()}
     watch = PrinterWatch(printer)
     desk = SlipDesk(journal, transitions, watch, bell, clock.now, job_ttl_s=settings.printer.job_ttl_minutes * MINUTE_S)
-    look = _look(settings, vault)
+    look = slip_look(settings, _vault_url(settings, vault))
     printing = Printing(journal, printer, model, look, transitions, sealer, bell, clock.now, watch, desk)
     trail, repository = transitions.trail, _repository(settings)
     transfers = Transfers(trail, sealer)
@@ -264,11 +264,6 @@ def _doors(settings: Settings) -> list[Door]:
     return doors
 
 
-def _look(settings: Settings, vault: HttpVault) -> SlipLook:
-    url = vault.enrolment.url if vault.enrolment else settings.vault.url
-    return slip_look(settings, url)
-
-
 def slip_look(settings: Settings, public_url: str = "") -> SlipLook:
     """SettingsError when the logo is not there, LogoError when it cannot be printed."""
     site = settings.site
@@ -302,7 +297,7 @@ def _repository(settings: Settings) -> SyslogRepository | None:
 
 
 def _source(settings: Settings, vault: HttpVault) -> Source:
-    url = vault.enrolment.url if vault.enrolment else settings.vault.url
+    url = _vault_url(settings, vault)
     titles = tuple(profile.ae_title for profile in settings.profile)
     modern = settings.audit.codes == "csd-code"
     return Source(settings.site.name, socket.gethostname(), url, titles, modern)
@@ -328,6 +323,11 @@ async def _reached(vault: HttpVault) -> bool:
     return True
 
 
+def _vault_url(settings: Settings, vault: HttpVault) -> str:
+    """The one that the box is enrolled with; before that, the one of the settings."""
+    return vault.enrolment.url if vault.enrolment else settings.vault.url
+
+
 def _surroundings(settings: Settings, vault: HttpVault, listening: list[str]) -> dict[str, Any]:
     return {
         "version": __version__,
@@ -335,7 +335,7 @@ def _surroundings(settings: Settings, vault: HttpVault, listening: list[str]) ->
         "listening": listening,
         "ae_titles": [profile.ae_title for profile in settings.profile],
         "enrolled": vault.enrolment is not None,
-        "vault": vault.enrolment.url if vault.enrolment else settings.vault.url,
+        "vault": _vault_url(settings, vault),
         "vault_error": vault.last_error if vault.enrolment else "",
         "clock_offset_s": round(vault.clock_offset_s, 1),
         "printer": settings.printer.device,
