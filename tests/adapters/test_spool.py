@@ -207,14 +207,9 @@ async def test_a_spare_that_a_killed_start_left_unfinished_is_taken_away(tmp_pat
 
 
 async def test_a_disk_that_lags_behind_is_congestion_and_relief_is_told_once(tmp_path: Path) -> None:
-    disks: list[SlowDisk] = []
-
-    def open_disk() -> SlowDisk:
-        disks.append(SlowDisk())
-        return disks[0]
-
+    disk = SlowDisk()
     relieved: list[str] = []
-    async with running(tmp_path, open_disk) as spool:
+    async with running(tmp_path, lambda: disk) as spool:
         incoming = spool.begin()
         block = memoryview(noise(1 << 20))
         for _ in range((QUEUE_BYTES >> 20) + 3):
@@ -225,7 +220,7 @@ async def test_a_disk_that_lags_behind_is_congestion_and_relief_is_told_once(tmp
         await asyncio.sleep(0.02)
         assert spool.congested
         assert not relieved
-        disks[0].catch_up()
+        disk.catch_up()
         receipt = await stored
         assert not spool.congested
         assert relieved == ["now"]
@@ -236,18 +231,13 @@ async def test_a_disk_that_lags_behind_is_congestion_and_relief_is_told_once(tmp
 
 async def test_relief_comes_even_if_nobody_ends_an_instance(tmp_path: Path) -> None:
     """All senders are made to wait in the middle of something: nothing else would ask the disk how far it is."""
-    disks: list[SlowDisk] = []
-
-    def open_disk() -> SlowDisk:
-        disks.append(SlowDisk())
-        return disks[0]
-
-    async with running(tmp_path, open_disk) as spool:
+    disk = SlowDisk()
+    async with running(tmp_path, lambda: disk) as spool:
         relieved, incoming = asyncio.Event(), spool.begin()
         while not spool.congested:
             incoming.write(memoryview(bytes(1 << 20)))
         spool.when_relieved(relieved.set)
-        disks[0].catch_up()
+        disk.catch_up()
         await asyncio.wait_for(relieved.wait(), 10)
         assert not spool.congested
 

@@ -164,19 +164,12 @@ async def test_a_failed_sync_refuses_that_instance_and_all_later_ones_and_is_nev
     tmp_path: Path, error: int, number: int
 ) -> None:
     """After a failed fsync the kernel may call lost pages clean: a second one would succeed and lie."""
-    disk: FailingSyncDisk | None = None
-
-    def open_disk() -> FailingSyncDisk:
-        nonlocal disk
-        disk = FailingSyncDisk(number, error)
-        return disk
-
-    async with running(tmp_path, disk=open_disk) as spool:
+    disk = FailingSyncDisk(number, error)
+    async with running(tmp_path, disk=lambda: disk) as spool:
         said = await outcomes(spool, 10)
         assert spool.broken
     good = max(0, number - 2)  # the first instance takes two syncs: of its file and of the folder that names it
     assert said == ["stored"] * good + ["spool_broken"] * (10 - good)
-    assert disk is not None
     assert disk.syncs == max(2, number)
     assert found_in(tmp_path) >= {f"1.2.{n}" for n in range(good)}
 
@@ -229,21 +222,14 @@ async def test_what_the_disk_wrote_only_a_part_of_is_written_to_its_end(tmp_path
 
 
 async def test_nobody_is_told_before_the_disk_has_answered(tmp_path: Path) -> None:
-    disk: SlowDisk | None = None
-
-    def open_disk() -> SlowDisk:
-        nonlocal disk
-        disk = SlowDisk()
-        return disk
-
-    async with running(tmp_path, disk=open_disk) as spool:
+    disk = SlowDisk()
+    async with running(tmp_path, disk=lambda: disk) as spool:
         incoming = spool.begin()
         incoming.write(memoryview(noise(300_000)))
         stored = finish(incoming)
         for _ in range(20):
             await asyncio.sleep(0.005)
         assert not stored.done()
-        assert disk is not None
         disk.catch_up()
         assert read_back(spool, await asyncio.wait_for(stored, 5)) == noise(300_000)
 
