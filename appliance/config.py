@@ -181,7 +181,7 @@ class Profile(_Section):
     expires_days: Annotated[float, Field(gt=0, le=400)] = 7
     grace_days: Annotated[float, Field(ge=0, le=400)] = 14
     second_factor: Literal["birth-date", "pin", "none"] = "birth-date"
-    print: Literal["first-image", "complete"] = "first-image"
+    print: Literal["first-image", "complete", "request"] = "first-image"  # request: when a PACS asks for media
     quiet_seconds: Annotated[float, Field(gt=0, le=3600)] = 30  # shorter splits CT series that pause in between
     visit_hours: Annotated[float, Field(gt=0, le=168)] = 12
     copies: Annotated[int, Field(ge=1, le=5)] = 1
@@ -190,6 +190,11 @@ class Profile(_Section):
     staff_half: bool = False  # a part below a cut line that the department keeps
     interlock: Literal["none", "wristband"] = "none"  # wristband: a slip is printed once the patient's was scanned
     interlock_pattern: Annotated[str, AfterValidator(_pattern)] = ""  # of codes that hold more than the Patient ID
+    without_patient_id: Literal["hold", "share"] = "hold"  # images without one: a person decides, or a share a study
+    hold_for_report: bool = False  # nothing leaves before a report (SR, encapsulated document) of each study is here
+    approvals: Annotated[int, Field(ge=0, le=3)] = 0  # different people who must release a share before it leaves
+    never_procedure_codes: tuple[str, ...] = ()  # Code Values; such a study is held until a person releases it
+    never_body_parts: tuple[str, ...] = ()  # Body Part Examined (0018,0015)
 
 
 class PrinterSettings(_Section):
@@ -203,7 +208,16 @@ class PrinterSettings(_Section):
 
 
 class ScannerSettings(_Section):
-    device: Annotated[str, AfterValidator(_scanner)] = ""  # of wristbands; "" is none
+    device: Annotated[str, AfterValidator(_scanner)] = ""  # "" is none
+    reads: Literal["wristband", "accession", "both"] = "wristband"  # accession: the study is pulled from the PACS
+    profile: AeTitle | Literal[""] = ""  # to which a scanned study is pulled; "" is the first
+
+
+class PacsSettings(_Section):
+    peer: AeTitle | Literal[""] = ""  # of a [[dicom.peer]] with a port; "" is none
+    retrieve: Literal["move", "get"] = "move"  # move: the PACS must know this box; get: it need not
+    check: bool = True  # ask it how many images each study has
+    check_again_seconds: Annotated[float, Field(ge=1, le=600)] = 30  # between two answers that must agree
 
 
 class VaultSettings(_Section):
@@ -244,9 +258,19 @@ class Settings(_Section):
     profile: tuple[Profile, ...] = (Profile(ae_title="SHARE"),)
     printer: PrinterSettings = PrinterSettings()
     scanner: ScannerSettings = ScannerSettings()
+    pacs: PacsSettings = PacsSettings()
     vault: VaultSettings = VaultSettings()
     spool: SpoolSettings = SpoolSettings()
     audit: AuditSettings = AuditSettings()
+
+    @model_validator(mode="after")
+    def _names_meet(self) -> Self:
+        peers = {peer.ae_title: peer for peer in self.dicom.peer}
+        if self.pacs.peer and (self.pacs.peer not in peers or peers[self.pacs.peer].port is None):
+            raise ValueError(f"[pacs] peer {self.pacs.peer} needs a [[dicom.peer]] of this AE title with a port")
+        if self.scanner.profile and self.scanner.profile not in {profile.ae_title for profile in self.profile}:
+            raise ValueError(f"[scanner] profile {self.scanner.profile} is no [[profile]]")
+        return self
 
     def profile_of(self, ae_title: str) -> Profile | None:
         return next((profile for profile in self.profile if profile.ae_title == ae_title), None)

@@ -133,3 +133,21 @@ class NotPossibleError(SlipwayError):
 
     code = "not_possible"
     hint = "`slipway shares show ID` tells in which state it is."
+
+
+class PacsUnreachableError(SlipwayError):
+    code = "pacs_unreachable"
+    hint = "Check [pacs] and its [[dicom.peer]] with: slipway peers echo"
+    retry = True
+
+
+class PacsRefusedError(SlipwayError):
+    """The PACS answered, and its answer was no."""
+
+    code = "pacs_refused"
+    hint = "Ask the PACS's administrator; docs/pacs.md says what it must know of this box."
+
+
+class NothingFoundError(SlipwayError):
+    code = "nothing_found"
+    hint = "Check the number, and that the study has reached the PACS."

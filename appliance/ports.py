@@ -153,6 +153,92 @@ class Reception(Protocol):
         """A peer did what it must not; with `peer`, an instance of its association could not be taken."""
 
 
+@dataclass(frozen=True, repr=False)
+class ServiceRequest:
+    """A DIMSE-N request with all of its dataset (PS3.7 chapter 10)."""
+
+    peer: Peer
+    field: int  # dimse.CommandField: N_CREATE_RQ, N_SET_RQ, N_GET_RQ or N_ACTION_RQ
+    abstract_syntax: str  # of its presentation context
+    sop_class_uid: str
+    sop_instance_uid: str  # "" where an N-CREATE leaves it to us
+    transfer_syntax: str  # of both datasets
+    action_type: int = 0  # of an N-ACTION
+    attributes: tuple[int, ...] = ()  # tags that an N-GET asks for; none means all
+    dataset: bytes = b""
+
+
+@dataclass(frozen=True, repr=False)
+class ServiceAnswer:
+    status: int
+    dataset: bytes = b""  # in the request's transfer syntax; b"" sends none
+    sop_instance_uid: str = ""  # where an N-CREATE left it to us
+    comment: str = ""
+
+
+class Services(Protocol):
+    """The daemon's side of every service that is neither storage nor verification."""
+
+    def ask(self, request: ServiceRequest, done: Callable[[ServiceAnswer], None]) -> None:
+        """`done` is called once in the event loop, when what the answer says is on the disk."""
+
+
+@dataclass(frozen=True, repr=False)
+class FoundStudy:
+    """A C-FIND match at STUDY level; "" and None where the PACS does not say."""
+
+    study_uid: str
+    patient_id: str = ""
+    patient_name: str = ""
+    birth_date: str = ""
+    accession_number: str = ""
+    study_date: str = ""
+    description: str = ""
+    modalities: str = ""
+    instances: int | None = None  # Number of Study Related Instances (0020,1208), as old as the PACS makes it
+
+
+@dataclass(frozen=True, repr=False)
+class FoundInstance:
+    """A C-FIND match at IMAGE level."""
+
+    study_uid: str
+    series_uid: str
+    sop_class_uid: str
+    sop_instance_uid: str
+
+
+@dataclass(frozen=True, repr=False)
+class Wanted:
+    """What to retrieve: all of a study, or of it these instances."""
+
+    study_uid: str
+    instances: tuple[FoundInstance, ...] = ()
+
+
+@dataclass(frozen=True)
+class Retrieved:
+    """Sub-operations of one or more C-MOVE or C-GET (PS3.7 section 9.1.4.1)."""
+
+    completed: int
+    failed: int
+    remaining: int = 0
+
+
+class Pacs(Protocol):
+    """The archive as SCU. PacsUnreachableError: try again; PacsRefusedError: what it said, in a sentence."""
+
+    async def find_studies(
+        self, *, accession_number: str = "", study_uid: str = "", patient_id: str = ""
+    ) -> list[FoundStudy]: ...
+
+    async def find_instances(self, study_uid: str, sop_instance_uids: Sequence[str] = ()) -> list[FoundInstance]:
+        """`study_uid` "": wherever they are, which not every PACS answers; no instances: all of the study's."""
+
+    async def retrieve(self, wanted: Wanted, profile: str, progress: Callable[[Retrieved], None]) -> Retrieved:
+        """To our own AE title `profile`; images come in by the acceptor (C-MOVE), or are stored by us (C-GET)."""
+
+
 Value = str | bytes | float | int | None
 Row = dict[str, Any]
 T = TypeVar("T")

@@ -186,3 +186,51 @@ CREATE INDEX slip_by_state ON slip (state);  -- those that wait are looked for e
 
 -- step: interlock
 ALTER TABLE slip ADD COLUMN wristband INTEGER NOT NULL DEFAULT 0;  -- 1: not printed before its patient's was scanned
+
+-- step: sharing
+ALTER TABLE share ADD COLUMN doubt TEXT NOT NULL DEFAULT '';       -- core/identity.py: why it was held, by name
+ALTER TABLE share ADD COLUMN rival INTEGER;                        -- the share that it may belong with
+ALTER TABLE share ADD COLUMN approvals TEXT NOT NULL DEFAULT '[]'; -- who has said that it may be handed out
+ALTER TABLE share ADD COLUMN urgent INTEGER NOT NULL DEFAULT 0;    -- relayed before the others
+ALTER TABLE share ADD COLUMN copies INTEGER NOT NULL DEFAULT 0;    -- of its slips, where a request says how many
+ALTER TABLE share ADD COLUMN remarks BLOB;                         -- sealed: what a request wants on the slip
+ALTER TABLE study ADD COLUMN verdict TEXT NOT NULL DEFAULT '';     -- JSON of core/completeness.py's, while one stands
+ALTER TABLE study ADD COLUMN reported INTEGER NOT NULL DEFAULT 0;  -- a report of it is here
+
+CREATE TABLE request (                -- somebody's wish for a share: daemon/requesting.py
+    id INTEGER PRIMARY KEY,
+    kind TEXT NOT NULL,               -- media-creation, workitem, pull
+    uid_key BLOB NOT NULL UNIQUE,     -- of its SOP Instance UID
+    profile TEXT NOT NULL,
+    state TEXT NOT NULL,
+    info TEXT NOT NULL DEFAULT '',    -- why it failed, a term of PS3.3 C.22.1
+    asked_by TEXT NOT NULL,           -- AE title, or who typed it
+    sealed BLOB NOT NULL,             -- what it says
+    share INTEGER,
+    tried INTEGER NOT NULL DEFAULT 0, -- times that what is missing was asked for at the PACS
+    at REAL NOT NULL,                 -- of its last change
+    not_before REAL NOT NULL DEFAULT 0
+) STRICT;
+CREATE INDEX request_by_state ON request (state);
+
+CREATE TABLE claim (                  -- what a source says that a study has
+    id INTEGER PRIMARY KEY,
+    source TEXT NOT NULL,
+    claim_key BLOB NOT NULL,          -- who says it: of a request's, a notification's, a performed step's UID
+    study_key BLOB,                   -- NULL where the source does not say: its instances tell
+    expected INTEGER NOT NULL,        -- images; of a list, its length
+    listed INTEGER NOT NULL,          -- 1: they are in claimed_instance; 0: a number only
+    ended INTEGER NOT NULL,           -- 0: not the source's last word (step in progress, number asked once)
+    at REAL NOT NULL,
+    UNIQUE (source, claim_key, study_key)
+) STRICT;
+CREATE INDEX claim_by_study ON claim (study_key);
+CREATE INDEX claim_by_key ON claim (claim_key);
+CREATE TABLE claimed_instance (
+    claim INTEGER NOT NULL REFERENCES claim (id) ON DELETE CASCADE,
+    sop_key BLOB NOT NULL,
+    sealed BLOB NOT NULL,             -- SOP class, instance, series and study UID, where it can be had
+    PRIMARY KEY (claim, sop_key)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX claimed_by_instance ON claimed_instance (sop_key);
+CREATE INDEX instance_by_sop_key ON instance (sop_key) WHERE duplicate = 0;

@@ -1,11 +1,13 @@
 """Whether all of a study is here: a verdict, and the source that says so.
 
-The ladder of sources, best first, is the architecture's; so far there is one rung, the quiet period. A released
-association is no source: many senders release after every image.
+Sources, best first, are the architecture's ladder. A released association is no source: many senders release after
+every image. Where claims come from and how they are kept is the daemon's.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 
 from appliance.core.table import Table
@@ -14,7 +16,7 @@ from appliance.core.table import Table
 class StudyState(StrEnum):
     ARRIVING = "arriving"
     COMPLETE = "complete"  # a source other than silence says so
-    QUIET = "quiet"  # nothing more came; not verified
+    QUIET = "quiet"  # nothing more came; not verified, or some are missing
 
 
 class StudyEvent(StrEnum):
@@ -42,6 +44,71 @@ STUDIES: Table[StudyState, StudyEvent] = Table(
 )
 
 
+class Source(StrEnum):
+    """The ladder, best first."""
+
+    MEDIA_CREATION = "media-creation"  # the reference list of a media creation request or workitem
+    NOTIFICATION = "notification"  # Instance Availability Notification
+    PERFORMED_STEP = "performed-step"  # MPPS, completed
+    QUERY = "query"  # Number of Study Related Instances, asked twice
+    QUIET = "quiet"
+
+
+LADDER = tuple(Source)
+BY_WHOM = {
+    Source.MEDIA_CREATION: "as they were asked for",
+    Source.NOTIFICATION: "as the PACS announced them",
+    Source.PERFORMED_STEP: "as the modality reported them",
+    Source.QUERY: "checked with the PACS",
+}
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What one source says that a study has, all it said taken together."""
+
+    source: Source
+    expected: int  # images
+    missing: int = 0  # of a list: named and not here
+    listed: bool = True  # False: a number only
+    ended: bool = True  # False: not its last word
+
+
+@dataclass(frozen=True)
+class Verdict:
+    source: Source
+    received: int  # images of the study that are here
+    expected: int = 0  # 0: nobody has said
+    missing: int = 0
+    quiet_s: float = 0.0  # of the quiet period, where nothing more came
+
+    @property
+    def complete(self) -> bool:
+        return self.source is not Source.QUIET and not self.missing
+
+    @property
+    def sentence(self) -> str:
+        if self.source is Source.QUIET:
+            return f"no more images for {self.quiet_s:g} s; not checked"
+        here = self.expected - self.missing if self.missing else self.received
+        missing = f"; {self.missing} missing" if self.missing else ""
+        return f"{here} of {max(self.expected, here)} images, {BY_WHOM[self.source]}{missing}"
+
+
+def judge(received: int, claims: Iterable[Claim]) -> Verdict | None:
+    """By the best source that has spoken its last word; None when only time can tell."""
+    spoken = {claim.source: claim for claim in claims if claim.ended}
+    for source in LADDER:
+        claim = spoken.get(source)
+        if claim is None or not claim.expected:
+            continue
+        if claim.listed:
+            return Verdict(source, received, claim.expected, claim.missing)
+        if claim.expected >= received:  # a PACS that knows of fewer than we have has not got all of them either
+            return Verdict(source, received, claim.expected, claim.expected - received)
+    return None
+
+
 def fell_quiet(last_instance_at: float, now: float, quiet_after_s: float, *, still_sending: bool) -> bool:
     """Nothing came for so long, and no open association has sent images of this study."""
     return not still_sending and now - last_instance_at >= quiet_after_s
@@ -53,3 +120,17 @@ def share_state(states: list[StudyState]) -> StudyState:
         if state in states or not states:
             return state
     return C
+
+
+def together(verdicts: Sequence[Verdict]) -> Verdict | None:
+    """Of several studies as one: by the weakest of their sources, and all images counted."""
+    if not verdicts:
+        return None
+    weakest = max(verdicts, key=lambda verdict: LADDER.index(verdict.source))
+    return Verdict(
+        weakest.source,
+        sum(verdict.received for verdict in verdicts),
+        sum(verdict.expected for verdict in verdicts),
+        sum(verdict.missing for verdict in verdicts),
+        max(verdict.quiet_s for verdict in verdicts),
+    )
