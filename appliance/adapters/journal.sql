@@ -82,7 +82,64 @@ SELECT study.*, share.profile FROM study JOIN share ON share.id = study.share
 WHERE study.state = 'arriving' AND share.state IN ('open', 'held');
 
 -- name: set_study_state
-UPDATE study SET state = :state, source = :source WHERE id = :id;
+UPDATE study SET state = :state, source = :source, verdict = '' WHERE id = :id;
+
+-- name: set_study_verdict
+UPDATE study SET state = :state, source = :source, verdict = :verdict WHERE id = :id;
+
+-- name: studies_by_key
+SELECT study.* FROM study JOIN share ON share.id = study.share
+WHERE study.study_key = :study_key AND share.state IN ('open', 'held');
+
+-- name: count_study
+SELECT count(*) AS n FROM instance
+WHERE share = (SELECT share FROM study WHERE id = :study) AND study = :study AND duplicate = 0;
+
+-- name: add_claim
+INSERT INTO claim (source, claim_key, study_key, expected, listed, ended, at)
+VALUES (:source, :claim_key, :study_key, :expected, :listed, :ended, :now) RETURNING id;
+
+-- name: add_claimed
+INSERT INTO claimed_instance (claim, sop_key, sealed) VALUES (:claim, :sop_key, :sealed);
+
+-- name: drop_claim
+DELETE FROM claim WHERE source = :source AND claim_key = :claim_key AND study_key IS :study_key;
+
+-- name: drop_claims
+DELETE FROM claim WHERE source = :source AND claim_key = :claim_key;
+
+-- name: claims_of_study
+SELECT source, ended, listed, expected,
+       CASE WHEN listed = 1 THEN (
+           SELECT count(*) FROM claimed_instance AS named WHERE named.claim = claim.id AND NOT EXISTS (
+               SELECT 1 FROM instance WHERE instance.sop_key = named.sop_key AND instance.duplicate = 0
+                                        AND instance.study = :study)) ELSE 0 END AS missing
+FROM claim WHERE study_key = :study_key
+UNION ALL
+-- A list that names no study concerns those of which it names an image that is here.
+SELECT source, ended, 1, here + missing, missing FROM (
+    SELECT claim.source, claim.ended, count(*) AS here, (
+        SELECT count(*) FROM claimed_instance AS other WHERE other.claim = claim.id AND NOT EXISTS (
+            SELECT 1 FROM instance JOIN share ON share.id = instance.share
+            WHERE instance.sop_key = other.sop_key AND instance.duplicate = 0 AND share.state IN ('open', 'held'))
+        ) AS missing
+    FROM instance
+    CROSS JOIN claimed_instance AS named ON named.sop_key = instance.sop_key
+    CROSS JOIN claim ON claim.id = named.claim AND claim.study_key IS NULL
+    WHERE instance.share = (SELECT share FROM study WHERE id = :study) AND instance.study = :study
+      AND instance.duplicate = 0 AND EXISTS (SELECT 1 FROM claim WHERE study_key IS NULL)
+    GROUP BY claim.id);
+
+-- name: missing_of_claim
+SELECT named.sop_key, named.sealed FROM claimed_instance AS named JOIN claim ON claim.id = named.claim
+WHERE claim.source = :source AND claim.claim_key = :claim_key AND NOT EXISTS (
+    SELECT 1 FROM instance JOIN share ON share.id = instance.share
+    WHERE instance.sop_key = named.sop_key AND instance.duplicate = 0 AND share.state IN ('open', 'held'));
+
+-- name: drop_old_claims
+DELETE FROM claim WHERE at < :before AND NOT EXISTS (
+    SELECT 1 FROM study JOIN share ON share.id = study.share
+    WHERE study.study_key = claim.study_key AND share.state IN ('open', 'held'));
 
 -- name: clock_went_back_for_studies
 UPDATE study SET grown_at = :now WHERE state = 'arriving' AND grown_at > :now;

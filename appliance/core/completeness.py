@@ -23,6 +23,7 @@ class StudyEvent(StrEnum):
     GREW = "grown"
     FELL_QUIET = "quiet"
     VERIFIED = "verified"
+    FOUND_WANTING = "found wanting"  # a better source names images that are not here
 
 
 A, C, Q = StudyState.ARRIVING, StudyState.COMPLETE, StudyState.QUIET
@@ -39,6 +40,7 @@ STUDIES: Table[StudyState, StudyEvent] = Table(
         (Q, X.VERIFIED): (C, ()),
         (C, X.GREW): (A, ()),
         (C, X.VERIFIED): (C, ()),
+        (C, X.FOUND_WANTING): (A, ()),  # until it is quiet once more: they may be on their way
     },
     late=frozenset({(C, X.FELL_QUIET)}),
 )

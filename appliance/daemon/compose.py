@@ -30,6 +30,7 @@ from appliance.daemon.bell import Bell
 from appliance.daemon.delivering import Delivering
 from appliance.daemon.facing import ProfileLook, SlipLook
 from appliance.daemon.interlock import Interlock, Scanning
+from appliance.daemon.judging import Claims, Judging
 from appliance.daemon.linking import Linking
 from appliance.daemon.manifesting import Manifesting
 from appliance.daemon.minting import LinkTerms
@@ -130,6 +131,7 @@ def compose(settings: Settings, printer_sockets: Path | None = None) -> Box:
     trail, repository = transitions.trail, _repository(settings)
     transfers = Transfers(trail, sealer)
     alerts = Alerts(trail, clock.now)
+    claims = Claims(sealer, clock.now)
     quotas = Quotas(_quotas(settings), settings.spool.fill_percent / 100, lambda: system.filled(folder))
     receiving = Receiving(
         journal, spool, placing, _peers(settings), frozenset(profiles), bell, transfers, quotas, alerts
@@ -140,6 +142,7 @@ def compose(settings: Settings, printer_sockets: Path | None = None) -> Box:
         receiving,
         transfers,
         transitions,
+        Judging(claims, transitions),
         quiet_s,
         bell,
         clock.now,

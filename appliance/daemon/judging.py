@@ -1,16 +1,29 @@
-"""What is known of how many images a study has: claims in the journal, and the verdicts that follow from them.
+"""How many images a study should have: claims in the journal, and the verdicts that follow from them.
 
-The ladder of sources is core/completeness.py's. Who claims what arrives by `serving`, `requesting` and `checking`.
+The ladder of sources is core/completeness.py's. Who claims what comes in by `serving`, `requesting` and `checking`;
+that nothing more comes is `sweeping`'s to find out.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
 
-from appliance.core.completeness import Source, Verdict
-from appliance.ports import Row
+from appliance.core.completeness import STUDIES, Claim, Source, StudyEvent, StudyState, Verdict, judge
+from appliance.daemon.transitions import Transitions
+from appliance.formats.sealed import Sealer
+from appliance.ports import Row, Transaction
+
+
+@dataclass(frozen=True, repr=False)
+class Named:
+    """An instance that a source names; "" where it does not say."""
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    series_uid: str = ""
+    study_uid: str = ""
 
 
 def encode_verdict(verdict: Verdict) -> str:
@@ -22,3 +35,139 @@ def verdicts(studies: Iterable[Row]) -> list[Verdict]:
     """Those that stand, of studies as the journal has them."""
     values = [json.loads(study["verdict"]) for study in studies if study["verdict"]]
     return [Verdict(**(value | {"source": Source(value["source"])})) for value in values]
+
+
+class Claims:
+    """What sources say, as the journal keeps it. A source's later word replaces its earlier one."""
+
+    def __init__(self, sealer: Sealer, clock: Callable[[], float]) -> None:
+        self._sealer = sealer
+        self._clock = clock
+
+    def study_key(self, study_uid: str) -> bytes:
+        return self._sealer.index("study", study_uid)
+
+    def key(self, source: Source, uid: str) -> bytes:
+        """Of who says it: the UID of a request, a notification or a performed step."""
+        return self._sealer.index(f"claim {source}", uid)
+
+    def name(
+        self, tx: Transaction, source: Source, uid: str, study_uid: str, named: Sequence[Named], *, ended: bool = True
+    ) -> None:
+        """`study_uid` "": the source does not say of which study its instances are; several may be."""
+        key = self.key(source, uid)
+        study_key = self.study_key(study_uid) if study_uid else None
+        tx.do("drop_claim", source=str(source), claim_key=key, study_key=study_key)
+        unique = {one.sop_instance_uid: one for one in named}
+        claim = self._add(tx, source, key, study_key, len(unique), listed=True, ended=ended)
+        for one in unique.values():
+            sop_key = self._sealer.index("instance", one.sop_instance_uid)
+            sealed = self._sealer.seal_json(b"claimed" + sop_key, [*vars(one).values()])
+            tx.do("add_claimed", claim=claim, sop_key=sop_key, sealed=sealed)
+
+    def count(self, tx: Transaction, study_key: bytes, expected: int, *, ended: bool) -> None:
+        """A number only: what the PACS says of a study."""
+        tx.do("drop_claim", source=str(Source.QUERY), claim_key=study_key, study_key=study_key)
+        self._add(tx, Source.QUERY, study_key, study_key, expected, listed=False, ended=ended)
+
+    def withdraw(self, tx: Transaction, source: Source, uid: str) -> None:
+        tx.do("drop_claims", source=str(source), claim_key=self.key(source, uid))
+
+    def of_study(self, tx: Transaction, study: Row) -> list[Claim]:
+        """One a source: lists of several notifications or performed steps are parts of one."""
+        found: dict[Source, Claim] = {}
+        for row in tx.all("claims_of_study", study=study["id"], study_key=study["study_key"]):
+            source = Source(row["source"])
+            claim = Claim(source, row["expected"], row["missing"], bool(row["listed"]), bool(row["ended"]))
+            before = found.get(source)
+            if before is not None:
+                expected, missing = before.expected + claim.expected, before.missing + claim.missing
+                claim = Claim(source, expected, missing, claim.listed, before.ended and claim.ended)
+            found[source] = claim
+        return list(found.values())
+
+    def missing(self, tx: Transaction, source: Source, uid: str) -> list[Named]:
+        """What it names and is in no share that may still go out."""
+        rows = tx.all("missing_of_claim", source=str(source), claim_key=self.key(source, uid))
+        return [Named(*self._sealer.open_json(b"claimed" + row["sop_key"], row["sealed"])) for row in rows]
+
+    def _add(
+        self,
+        tx: Transaction,
+        source: Source,
+        key: bytes,
+        study_key: bytes | None,
+        expected: int,
+        *,
+        listed: bool,
+        ended: bool,
+    ) -> int:
+        row = tx.one(
+            "add_claim",
+            source=str(source),
+            claim_key=key,
+            study_key=study_key,
+            expected=expected,
+            listed=int(listed),
+            ended=int(ended),
+            now=self._clock(),
+        )
+        return int(row["id"])
+
+
+class Judging:
+    def __init__(self, claims: Claims, transitions: Transitions) -> None:
+        self._claims = claims
+        self._transitions = transitions
+
+    def judge(self, tx: Transaction, study: Row) -> bool:
+        """By what the sources say now; whether anything changed. Silence is told by `fell_quiet`."""
+        verdict = self._verdict(tx, study)
+        if verdict is None or encode_verdict(verdict) == study["verdict"]:
+            return False
+        if verdict.complete:
+            self._settle(tx, study, StudyEvent.VERIFIED, verdict)
+        elif study["state"] == StudyState.COMPLETE:
+            self._reopen(tx, study, verdict)
+        elif study["state"] == StudyState.QUIET:
+            self._settle(tx, study, StudyEvent.FELL_QUIET, verdict)
+        else:
+            return False
+        return True
+
+    def fell_quiet(self, tx: Transaction, study: Row, quiet_s: float) -> None:
+        verdict = self._verdict(tx, study)
+        if verdict is None:
+            received = tx.one("count_study", study=study["id"])["n"]
+            verdict = Verdict(Source.QUIET, received, quiet_s=quiet_s)
+        self._settle(tx, study, StudyEvent.VERIFIED if verdict.complete else StudyEvent.FELL_QUIET, verdict)
+
+    def heard(self, tx: Transaction, study_key: bytes) -> None:
+        """A source has spoken of a study."""
+        for study in tx.all("studies_by_key", study_key=study_key):
+            self.judge(tx, study)
+
+    def _verdict(self, tx: Transaction, study: Row) -> Verdict | None:
+        claims = self._claims.of_study(tx, study)
+        return judge(tx.one("count_study", study=study["id"])["n"], claims) if claims else None
+
+    def _reopen(self, tx: Transaction, study: Row, verdict: Verdict) -> None:
+        """What is missing may be on its way: no verdict stands until it is quiet once more."""
+        state, _ = STUDIES.advance(StudyState(study["state"]), StudyEvent.FOUND_WANTING)
+        tx.do("set_study_state", id=study["id"], state=str(state), source="")
+        tx.do("share_dirty", id=study["share"])
+        self._transitions.note(tx, study["share"], verdict.sentence)
+
+    def _settle(self, tx: Transaction, study: Row, event: StudyEvent, verdict: Verdict) -> None:
+        state, _ = STUDIES.advance(StudyState(study["state"]), event)
+        tx.do(
+            "set_study_verdict",
+            id=study["id"],
+            state=str(state),
+            source=verdict.sentence,
+            verdict=encode_verdict(verdict),
+        )
+        tx.do("share_dirty", id=study["share"])
+        self._transitions.note(tx, study["share"], verdict.sentence)
+        if not any(other["state"] == StudyState.ARRIVING for other in tx.all("studies", share=study["share"])):
+            self._transitions.mint_waiting(tx, study["share"])

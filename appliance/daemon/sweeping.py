@@ -6,19 +6,21 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 
-from appliance.core.completeness import STUDIES, StudyEvent, StudyState, fell_quiet
+from appliance.core.completeness import fell_quiet
 from appliance.core.link import LinkEvent, LinkState
 from appliance.core.share import ShareEvent
 from appliance.daemon.bell import Bell
+from appliance.daemon.judging import Judging
 from appliance.daemon.receiving import Receiving
 from appliance.daemon.transfers import Transfers
 from appliance.daemon.transitions import Transitions
-from appliance.ports import Journal, SpoolReader, Transaction
+from appliance.ports import Journal, Row, SpoolReader, Transaction
 
 log = logging.getLogger("slipway.sweeping")
 
 EVERY_S = 1.0
 FILES_EVERY = 10  # sweeps between two looks at the spool's files
+JUDGED_AFTER_S = 1.0  # while images come in, counting them each second would only slow them down
 TRAIL_EVERY = 60  # sweeps between two looks at the audit trail's old end
 
 
@@ -30,6 +32,7 @@ class Sweeping:
         receiving: Receiving,
         transfers: Transfers,
         transitions: Transitions,
+        judging: Judging,
         quiet_s: Mapping[str, float],
         bell: Bell,
         clock: Callable[[], float],
@@ -43,6 +46,7 @@ class Sweeping:
         self._receiving = receiving
         self._transfers = transfers
         self._transitions = transitions
+        self._judging = judging
         self._quiet_s = quiet_s  # by profile
         self._bell = bell
         self._clock = clock
@@ -69,23 +73,22 @@ class Sweeping:
             tx.do(name, now=self._clock())  # else they would wait until the clock is there again
         if self._receiving.recovering:  # more of these studies is on the disk than the journal knows
             return self._expire(tx)
-        return self._quieten(tx) + self._expire(tx) + self._close(tx)
+        return self._judge(tx) + self._expire(tx) + self._close(tx)
 
-    def _quieten(self, tx: Transaction) -> int:
+    def _judge(self, tx: Transaction) -> int:
         changed = 0
         for study in tx.all("arriving_studies"):
-            sending = self._transfers.is_sending(study["study_key"])
             quiet_s = self._quiet_s.get(study["profile"], 30.0)
-            if fell_quiet(study["grown_at"], self._clock(), quiet_s, still_sending=sending):
-                state, _ = STUDIES.advance(StudyState(study["state"]), StudyEvent.FELL_QUIET)
-                source = f"no more images for {quiet_s:g} s"
-                tx.do("set_study_state", id=study["id"], state=str(state), source=source)
-                tx.do("share_dirty", id=study["share"])
-                self._transitions.note(tx, study["share"], f"{source}; not checked")
-                if not any(other["state"] == StudyState.ARRIVING for other in tx.all("studies", share=study["share"])):
-                    self._transitions.mint_waiting(tx, study["share"])
+            if self._is_quiet(study, quiet_s):
+                self._judging.fell_quiet(tx, study, quiet_s)
                 changed += 1
+            elif self._clock() - study["grown_at"] >= JUDGED_AFTER_S:
+                changed += self._judging.judge(tx, study)
         return changed
+
+    def _is_quiet(self, study: Row, quiet_s: float) -> bool:
+        sending = self._transfers.is_sending(study["study_key"])
+        return fell_quiet(study["grown_at"], self._clock(), quiet_s, still_sending=sending)
 
     def _expire(self, tx: Transaction) -> int:
         changed, now = 0, self._vault_now()

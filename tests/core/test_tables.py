@@ -11,6 +11,7 @@ import pytest
 
 from appliance.core.completeness import STUDIES, StudyEvent, StudyState
 from appliance.core.link import LINKS, LinkEvent, LinkState
+from appliance.core.request import REQUESTS, RequestEvent, RequestState
 from appliance.core.share import SHARES, ShareEvent, ShareState
 from appliance.core.slip import SLIPS, SlipEvent, SlipState
 from appliance.core.table import Effect
@@ -42,16 +43,26 @@ UNKNOWN      -         late       -        -            -         late     late 
 VOID         late      late       late     late         -         late     late    -         -        -
 """
 STUDY = """
-          GREW      FELL_QUIET  VERIFIED
-ARRIVING  ARRIVING  QUIET       COMPLETE
-COMPLETE  ARRIVING  late        COMPLETE
-QUIET     ARRIVING  QUIET       COMPLETE
+          GREW      FELL_QUIET  VERIFIED  FOUND_WANTING
+ARRIVING  ARRIVING  QUIET       COMPLETE  -
+COMPLETE  ARRIVING  late        COMPLETE  ARRIVING
+QUIET     ARRIVING  QUIET       COMPLETE  -
+"""
+REQUEST = """
+           INITIATED  GATHERED  HANDED_OUT  FAILED   CANCELLED
+IDLE       PENDING    -         -           -        CANCELLED
+PENDING    -          CREATING  -           FAILURE  CANCELLED
+CREATING   -          -         DONE        FAILURE  CANCELLED
+DONE       -          -         -           -        -
+FAILURE    -          -         -           -        late
+CANCELLED  -          late      late        late     late
 """
 TABLES = [
     (SHARES, ShareState, ShareEvent, SHARE),
     (LINKS, LinkState, LinkEvent, LINK),
     (SLIPS, SlipState, SlipEvent, SLIP),
     (STUDIES, StudyState, StudyEvent, STUDY),
+    (REQUESTS, RequestState, RequestEvent, REQUEST),
 ]
 
 
@@ -85,12 +96,12 @@ def test_the_pictures_hold_nothing_that_the_tables_lack(table, states, events, p
     assert set(cells(picture)) == {(state.name, event.name) for state in states for event in events}
 
 
-@pytest.mark.parametrize("table", [SHARES, LINKS, SLIPS, STUDIES], ids=lambda table: table.noun)
+@pytest.mark.parametrize("table", [SHARES, LINKS, SLIPS, STUDIES, REQUESTS], ids=lambda table: table.noun)
 def test_no_late_answer_is_a_row_too(table):
     assert not table.late & table.rows.keys()
 
 
-@pytest.mark.parametrize("table", [SHARES, LINKS, SLIPS, STUDIES], ids=lambda table: table.noun)
+@pytest.mark.parametrize("table", [SHARES, LINKS, SLIPS, STUDIES, REQUESTS], ids=lambda table: table.noun)
 def test_what_is_not_possible_is_said_in_words_that_staff_understand(table):
     state = next(iter(table.rows))[0]
     impossible = [e for t, s, e, c in (p.values for p in pairs()) if t is table and s is state and c == "-"]

@@ -18,6 +18,7 @@ from appliance.daemon.alerts import Alerts
 from appliance.daemon.bell import Bell
 from appliance.daemon.facing import ProfileLook, SlipLook
 from appliance.daemon.interlock import Interlock
+from appliance.daemon.judging import Claims, Judging
 from appliance.daemon.linking import Linking
 from appliance.daemon.manifesting import Manifesting
 from appliance.daemon.minting import LinkTerms
@@ -122,6 +123,7 @@ class House:
     interlock: Interlock
     transitions: Transitions
     transfers: Transfers
+    claims: Claims
     quotas: Quotas
     vault_time: list[float | None]
     tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict)
@@ -285,6 +287,7 @@ async def house(
         doubt_pause_s=doubt_pause_s,
     )
     quiet_s = dict.fromkeys(profiles, QUIET_S)
+    claims = Claims(sealer, clock.now)
 
     def vault_now() -> float | None:
         return vault_time[0]
@@ -314,6 +317,7 @@ async def house(
             receiving,
             transfers,
             transitions,
+            Judging(claims, transitions),
             quiet_s,
             bell,
             clock.now,
@@ -339,6 +343,7 @@ async def house(
         Interlock(journal, transitions, sealer, bell, clock.now, patterns or {}),
         transitions,
         transfers,
+        claims,
         limits,
         vault_time,
     )
