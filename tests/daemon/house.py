@@ -97,8 +97,21 @@ def images(patient: str, count: int, **changes: Any) -> list[Image]:
     return [Image(patient=patient, number=number, **changes) for number in range(1, count + 1)]
 
 
+@dataclass(frozen=True)
+class Parts:
+    """What a test may put in place of a box's own, and how often its workers look (seconds)."""
+
+    journal: Callable[[Path], SqliteJournal] = lambda path: SqliteJournal(path, busy_timeout_s=0.5)
+    spool: Callable[..., FileSpool] = FileSpool
+    printing: type[Printing] = Printing
+    look_every_s: float = 0.05
+    relay_again_s: float = 0.02
+    sweep_every_s: float = 0.02
+    vault_now: Callable[[], float | None] | None = None
+
+
 def terms(**changes: Any) -> LinkTerms:
-    return replace(LinkTerms(FactorKind.BIRTH_DATE, 7, 14, wait_for_all=False), **changes)
+    return replace(LinkTerms(FactorKind.BIRTH_DATE, 7, 14), **changes)
 
 
 @dataclass
@@ -243,14 +256,16 @@ async def house(
     patterns: Mapping[str, str] | None = None,
     quotas: Sequence[Quota] = (),
     filled: Callable[[], float] = lambda: 0.0,
+    parts: Parts | None = None,
 ) -> AsyncIterator[House]:
+    parts = parts or Parts()
     clock, bell, sealer = clock or FakeClock(), Bell(), Sealer(KEY)
     vault, printer = vault or RememberingVault(), printer or GoodPrinter()
-    journal = SqliteJournal(folder / "journal.db", busy_timeout_s=0.5)
+    journal = parts.journal(folder / "journal.db")
     journal._statements["all_effects"] = _ALL_EFFECTS
     journal._statements["unsettled"] = _UNSETTLED
     await journal.open()
-    spool = FileSpool(folder / "spool", sealer, reserve_bytes=0, file_bytes=file_bytes)
+    spool = parts.spool(folder / "spool", sealer, reserve_bytes=0, file_bytes=file_bytes)
     spool.start()
     profiles = profiles or {"SHARE": terms()}
     vault_time: list[float | None] = [None]
@@ -268,9 +283,9 @@ async def house(
     looks = {title: ProfileLook(copies=copies) for title in profiles}
     look = SlipLook("St Mary's", "", "https://unset.example.org", 80, profiles=looks)
     profile = printer_profiles.find(model)
-    watch = PrinterWatch(printer, look_every_s=0.05)
+    watch = PrinterWatch(printer, look_every_s=parts.look_every_s)
     desk = SlipDesk(journal, transitions, watch, bell, clock.now)
-    printing = Printing(
+    printing = parts.printing(
         journal,
         printer,
         profile,
@@ -281,8 +296,8 @@ async def house(
         clock.now,
         watch,
         desk,
-        poll_s=0.05,
-        refused_pause_s=0.05,
+        poll_s=parts.look_every_s,
+        refused_pause_s=parts.look_every_s,
         last_slip_s=last_slip_s,
         doubt_pause_s=doubt_pause_s,
     )
@@ -307,8 +322,10 @@ async def house(
         bell,
         receiving,
         placing,
-        Relaying(journal, spool, vault, manifesting, transitions, bell, clock.monotonic, look_again_s=0.02),
-        Linking(journal, vault, transitions, sealer, bell, clock.now, poll_s=0.05),
+        Relaying(
+            journal, spool, vault, manifesting, transitions, bell, clock.monotonic, look_again_s=parts.relay_again_s
+        ),
+        Linking(journal, vault, transitions, sealer, bell, clock.now, poll_s=parts.look_every_s),
         printing,
         watch,
         Sweeping(
@@ -321,9 +338,9 @@ async def house(
             quiet_s,
             bell,
             clock.now,
-            vault_now,
+            parts.vault_now or vault_now,
             keep_trail_s=365 * 86400.0,
-            every_s=0.02,
+            every_s=parts.sweep_every_s,
         ),
         Operating(
             journal,
