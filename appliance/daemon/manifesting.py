@@ -8,7 +8,8 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any
 
-from appliance.core.completeness import StudyState, share_state
+from appliance.core.completeness import StudyState, Verdict, share_state, together
+from appliance.daemon.judging import verdicts
 from appliance.daemon.minting import open_share
 from appliance.formats import base64url, manifest
 from appliance.formats.manifest import Instance, Manifest, Patient, Piece, Series, Study
@@ -76,22 +77,26 @@ class Manifesting:
         share = rows.share
         secrets = open_share(share, self._sealer)
         identity = secrets.identity
+        verdict = _verdict(rows.studies)
         value = Manifest(
             share_id=share["share_id"],
             generation=generation,
             state=str(share_state([StudyState(study["state"]) for study in rows.studies])),
-            source=next((study["source"] for study in rows.studies if study["source"]), ""),
+            source=verdict.sentence if verdict else "",
             received=len(rows.instances),
             site=self._site,
             language=self._language,
             patient=Patient(identity.name, identity.patient_id, identity.birth_date, identity.sex),
             studies=self._studies(rows),
+            verdict=_listed(verdict) if verdict else None,
         )
         sealed = manifest.seal(value, secrets.data_key)
         return SealedManifest(share["id"], share["share_id"], generation, sealed, _stamp(rows))
 
     def _studies(self, rows: _Rows) -> tuple[Study, ...]:
         pieces = _pieces(rows.objects)
+        grown_at = {study["id"]: int(study["grown_at"]) for study in rows.studies}
+        added: dict[str, int] = defaultdict(int)
         by_study: dict[str, dict[str, list[tuple[Instance, dict[str, Any]]]]] = defaultdict(lambda: defaultdict(list))
         for row in rows.instances:
             if row["relayed"] and row["sealed"] is not None:
@@ -99,11 +104,22 @@ class Manifesting:
                 attributes = value["attributes"]
                 entry = _instance(row, value, tuple(pieces[row["id"]]))
                 by_study[attributes["study_uid"]][attributes["series_uid"]].append((entry, attributes))
-        return tuple(_study(uid, series) for uid, series in by_study.items())
+                added[attributes["study_uid"]] = max(added[attributes["study_uid"]], grown_at[row["study"]])
+        return tuple(_study(uid, series, added[uid]) for uid, series in by_study.items())
+
+
+def _verdict(studies: list[Row]) -> Verdict | None:
+    """Of the whole share; none while one of its studies has none."""
+    found = verdicts(studies)
+    return together(found) if len(found) == len(studies) else None
+
+
+def _listed(verdict: Verdict) -> manifest.Verdict:
+    return manifest.Verdict(str(verdict.source), verdict.received, verdict.expected, verdict.missing)
 
 
 def _stamp(rows: _Rows) -> tuple[Any, ...]:
-    states = tuple((study["id"], study["state"], study["source"]) for study in rows.studies)
+    states = tuple((study["id"], study["state"], study["verdict"]) for study in rows.studies)
     relayed = sum(row["relayed"] for row in rows.instances)
     return len(rows.instances), relayed, states
 
@@ -135,7 +151,7 @@ def _instance(row: Row, value: dict[str, Any], pieces: tuple[Piece, ...]) -> Ins
     )
 
 
-def _study(uid: str, series: dict[str, list[tuple[Instance, dict[str, Any]]]]) -> Study:
+def _study(uid: str, series: dict[str, list[tuple[Instance, dict[str, Any]]]], added: int) -> Study:
     first = next(iter(series.values()))[0][1]
     listed = [_series(series_uid, entries) for series_uid, entries in series.items()]
     return Study(
@@ -145,6 +161,7 @@ def _study(uid: str, series: dict[str, list[tuple[Instance, dict[str, Any]]]]) -
         description=first["study_description"],
         accession=first["accession_number"],
         series=tuple(sorted(listed, key=lambda one: (one.number, one.uid))),
+        added=added,
     )
 
 

@@ -54,6 +54,17 @@ class Study:
     description: str
     accession: str
     series: tuple[Series, ...]
+    added: int = 0  # Unix seconds, by the box's clock: when its newest image came; 0: not said
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether all is here, and who says so: core/completeness.py's, as a newer box may have more sources."""
+
+    source: str
+    received: int
+    expected: int  # 0: nobody has said
+    missing: int
 
 
 @dataclass(frozen=True, repr=False)
@@ -75,6 +86,7 @@ class Manifest:
     language: str
     patient: Patient
     studies: tuple[Study, ...] = field(default=())
+    verdict: Verdict | None = None  # none: more may be coming, or the box is older than verdicts are
 
     def instances(self) -> Iterable[Instance]:
         for study in self.studies:
@@ -119,11 +131,12 @@ def _to_json(manifest: Manifest) -> dict[str, Any]:
         "language": manifest.language,
         "patient": asdict(manifest.patient),
         "studies": [_study_to_json(study) for study in manifest.studies],
-    }
+    } | ({"verdict": asdict(manifest.verdict)} if manifest.verdict else {})
 
 
 def _study_to_json(study: Study) -> dict[str, Any]:
-    return {
+    added = {"added": study.added} if study.added else {}
+    return added | {
         "uid": study.uid,
         "date": study.date,
         "time": study.time,
@@ -170,7 +183,12 @@ def _from_json(value: dict[str, Any]) -> Manifest:
         language=_text(value["language"]),
         patient=Patient(*(_text(patient[name]) for name in ("name", "id", "birth_date", "sex"))),
         studies=tuple(map(_study_from_json, value["studies"])),
+        verdict=_verdict_from_json(value["verdict"]) if "verdict" in value else None,
     )
+
+
+def _verdict_from_json(value: dict[str, Any]) -> Verdict:
+    return Verdict(_text(value["source"]), *(_whole(value[name]) for name in ("received", "expected", "missing")))
 
 
 def _study_from_json(value: dict[str, Any]) -> Study:
@@ -181,6 +199,7 @@ def _study_from_json(value: dict[str, Any]) -> Study:
         description=_text(value["description"]),
         accession=_text(value["accession"]),
         series=tuple(map(_series_from_json, value["series"])),
+        added=_whole(value.get("added", 0)),
     )
 
 

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from appliance.errors import FormatError
 from appliance.formats import base64url, manifest, stream
-from appliance.formats.manifest import Instance, Manifest, Patient, Piece, Series, Study
+from appliance.formats.manifest import Instance, Manifest, Patient, Piece, Series, Study, Verdict
 
-VECTOR = json.loads((Path(__file__).parents[1] / "vectors" / "manifest.json").read_text())
+VECTORS = Path(__file__).parents[1] / "vectors"
+PLAIN, JUDGED = (json.loads((VECTORS / f"{name}.json").read_text()) for name in ("manifest", "manifest-judged"))
 SHARE_ID, KEY = bytes(range(16)), os.urandom(32)
 INSTANCE = Instance("1.2.3", "1.2", "1.2.1", 1, 512, 512, 1, 1000, bytes(16), bytes(32), (Piece(0, 0, 1056),))
 SMALL = Manifest(
@@ -30,10 +31,11 @@ INSTANCES = st.builds(
     st.binary(min_size=16, max_size=16), st.binary(min_size=32, max_size=32), PIECES,
 )  # fmt: skip
 SERIES = st.builds(Series, TEXT, NUMBER, TEXT, TEXT, st.lists(INSTANCES, max_size=2).map(tuple))
-STUDIES = st.builds(Study, TEXT, TEXT, TEXT, TEXT, TEXT, st.lists(SERIES, max_size=2).map(tuple))
+STUDIES = st.builds(Study, TEXT, TEXT, TEXT, TEXT, TEXT, st.lists(SERIES, max_size=2).map(tuple), COUNT)
+VERDICTS = st.none() | st.builds(Verdict, TEXT, COUNT, COUNT, COUNT)
 MANIFESTS = st.builds(
     Manifest, st.binary(min_size=16, max_size=16), st.integers(0, 2**32 - 1), TEXT, TEXT, COUNT, TEXT, TEXT,
-    st.builds(Patient, TEXT, TEXT, TEXT, TEXT), st.lists(STUDIES, max_size=2).map(tuple),
+    st.builds(Patient, TEXT, TEXT, TEXT, TEXT), st.lists(STUDIES, max_size=2).map(tuple), VERDICTS,
 )  # fmt: skip
 
 
@@ -50,9 +52,13 @@ def json_of(value: Manifest) -> dict:
     return json.loads(stream.open_whole(KEY, aad, manifest.seal(value, KEY)))
 
 
+def from_vector(vector: dict) -> Manifest:
+    share_id, key, sealed = (base64url.decode(vector[name]) for name in ("share_id", "data_key", "sealed"))
+    return manifest.unseal(sealed, share_id, vector["generation"], key)
+
+
 def test_the_shared_vector_is_read():
-    share_id, key, sealed = (base64url.decode(VECTOR[name]) for name in ("share_id", "data_key", "sealed"))
-    found, said = manifest.unseal(sealed, share_id, VECTOR["generation"], key), VECTOR["manifest"]
+    found, said = from_vector(PLAIN), PLAIN["manifest"]
     (instance,) = found.instances()
     expected = said["studies"][0]["series"][0]["instances"][0]
     assert found.patient == Patient(*said["patient"].values())
@@ -64,10 +70,16 @@ def test_the_shared_vector_is_read():
     assert [[p.number, p.offset, p.length] for p in instance.pieces] == expected["pieces"]
 
 
-def test_the_shared_vector_is_what_this_box_writes():
-    share_id, key = base64url.decode(VECTOR["share_id"]), base64url.decode(VECTOR["data_key"])
-    found = manifest.unseal(base64url.decode(VECTOR["sealed"]), share_id, VECTOR["generation"], key)
-    assert json_of(replace(found, share_id=SHARE_ID)) == VECTOR["manifest"] | {"share": base64url.encode(SHARE_ID)}
+def test_a_verdict_is_read_where_there_is_one():
+    assert from_vector(JUDGED).verdict == Verdict("query", received=2, expected=3, missing=1)
+    assert from_vector(JUDGED).studies[0].added == 1795000000
+    assert (from_vector(PLAIN).verdict, from_vector(PLAIN).studies[0].added) == (None, 0)
+
+
+@pytest.mark.parametrize("vector", [PLAIN, JUDGED], ids=["plain", "judged"])
+def test_the_shared_vector_is_what_this_box_writes(vector):
+    written = json_of(replace(from_vector(vector), share_id=SHARE_ID))
+    assert written == vector["manifest"] | {"share": base64url.encode(SHARE_ID)}
 
 
 @settings(deadline=None)
@@ -111,7 +123,7 @@ def test_a_manifest_cut_short_is_refused(size):
 def test_members_that_a_newer_box_added_are_ignored():
     value = json_of(SMALL)
     for place in (value, value["patient"], value["studies"][0], value["studies"][0]["series"][0]):
-        place["added_later"] = {"x": [1]}
+        place["unheard_of"] = {"x": [1]}
     assert unseal(sealed_json(value)) == SMALL
 
 
@@ -121,6 +133,12 @@ def test_a_manifest_that_lacks_something_is_refused(member):
     del value[member]
     with pytest.raises(FormatError):
         unseal(sealed_json(value))
+
+
+@pytest.mark.parametrize("wrong", [None, 3, {}, {"source": "query"}, JUDGED["manifest"]["verdict"] | {"missing": -1}])
+def test_a_verdict_that_makes_no_sense_is_refused(wrong):
+    with pytest.raises(FormatError):
+        unseal(sealed_json(json_of(SMALL) | {"verdict": wrong}))
 
 
 def test_a_manifest_of_another_version_is_refused():

@@ -89,14 +89,17 @@ def envelope_cases() -> list[dict[str, Any]]:
     return cases
 
 
-def manifest_case() -> dict[str, Any]:
-    share_id, data_key, generation = fixed("manifest share", 16), fixed("manifest key", 32), 3
+def manifest_case(*, judged: bool = False) -> dict[str, Any]:
+    """Without what need not be there; `judged`: with all of it."""
+    share_id, data_key, generation = fixed("manifest share", 16), fixed("manifest key", 32), 4 if judged else 3
+    said = {"state": "quiet", "source": "2 of 3 images, checked with the PACS; 1 missing"}
+    verdict = {"source": "query", "received": 2, "expected": 3, "missing": 1}
     instance = {
         "uid": "1.2.3.4.5", "class": "1.2.840.10008.5.1.4.1.1.2", "syntax": "1.2.840.10008.1.2.1", "number": 1,
         "rows": 512, "columns": 512, "frames": 1, "size": 1000, "stream": base64url.encode(fixed("m stream", 16)),
         "key": base64url.encode(fixed("m key", 32)), "pieces": [[0, 0, 1056]],
     }  # fmt: skip
-    manifest = {
+    manifest: dict[str, Any] = {
         "format": "slipway-manifest/1", "share": base64url.encode(share_id), "generation": generation,
         "state": "arriving", "source": "", "received": 2, "site": "St Mary's Radiology", "language": "en",
         "patient": {"name": "Rivers^Ada", "id": "1234", "birth_date": "19700131", "sex": "F"},
@@ -104,6 +107,9 @@ def manifest_case() -> dict[str, Any]:
                      "series": [{"uid": "1.2.3.4", "number": 3, "modality": "CT", "description": "Thorax 1.0",
                                  "instances": [instance]}]}],
     }  # fmt: skip
+    if judged:
+        manifest |= {**said, "verdict": verdict}
+        manifest["studies"][0]["added"] = 1795000000
     header = bytes([stream.HEADER_BYTES]) + fixed("manifest header", 39)
     plain = json.dumps(manifest, separators=(",", ":")).encode()
     sealed = stream.seal(data_key, stream.manifest_aad(share_id, generation), plain, header)
@@ -151,7 +157,7 @@ def wire_case() -> dict[str, Any]:
 def main() -> None:
     for name, cases in {
         "stream": stream_cases(), "link": link_cases(), "envelope": envelope_cases(), "manifest": manifest_case(),
-        "wire": wire_case(),
+        "manifest-judged": manifest_case(judged=True), "wire": wire_case(),
     }.items():  # fmt: skip
         (HERE / f"{name}.json").write_text(json.dumps(cases, indent=1, ensure_ascii=False) + "\n")
 
