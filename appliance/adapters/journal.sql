@@ -59,7 +59,7 @@ UPDATE share SET generation = generation + 1 WHERE id = :id RETURNING generation
 UPDATE share SET dirty = 0 WHERE id = :id;
 
 -- name: forget_share_keys
-UPDATE share SET sealed = NULL WHERE id = :id;
+UPDATE share SET sealed = NULL, remarks = NULL WHERE id = :id;
 
 -- name: forget_instance_keys
 UPDATE instance SET sealed = NULL, relayed = 1 WHERE share = :id;

@@ -33,7 +33,7 @@ from appliance.daemon.interlock import Interlock, Scanning
 from appliance.daemon.judging import Claims, Judging
 from appliance.daemon.linking import Linking
 from appliance.daemon.manifesting import Manifesting
-from appliance.daemon.minting import LinkTerms
+from appliance.daemon.minting import LinkTerms, When
 from appliance.daemon.operating import Operating
 from appliance.daemon.peers import KnownPeer, Peers, UnknownPeers
 from appliance.daemon.placing import Placing, ProfileRules
@@ -233,7 +233,7 @@ def _terms(profile: Profile) -> LinkTerms:
         factor,
         profile.expires_days,
         profile.grace_days,
-        wait_for_all=profile.print == "complete",
+        When(profile.print),
         interlock=profile.interlock == "wristband",
     )
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import secrets
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from enum import StrEnum
 
 from appliance.core.identity import Identity, valid_date
 from appliance.formats import base64url
@@ -16,6 +17,14 @@ PIN_DIGITS = 6
 DAY_S = 86400.0
 
 
+class When(StrEnum):
+    """When a profile's first slip of a share is printed."""
+
+    FIRST_IMAGE = "first-image"
+    COMPLETE = "complete"
+    REQUEST = "request"  # when somebody asks for it
+
+
 @dataclass(frozen=True)
 class LinkTerms:
     """What a profile says of its links."""
@@ -23,11 +32,11 @@ class LinkTerms:
     factor: FactorKind
     expires_days: float
     grace_days: float
-    wait_for_all: bool  # print when the study is complete, not at the first image
+    when: When = When.FIRST_IMAGE
     interlock: bool = False  # print only once the patient's wristband was scanned
 
 
-STRICT_TERMS = LinkTerms(FactorKind.BIRTH_DATE, 7, 14, wait_for_all=False)  # of a profile that the settings lost
+STRICT_TERMS = LinkTerms(FactorKind.BIRTH_DATE, 7, 14)  # of a profile that the settings lost
 
 
 @dataclass(frozen=True, repr=False)
@@ -58,6 +67,25 @@ def open_share(row: Row, sealer: Sealer) -> ShareSecrets:
     value = sealer.open_json(b"share" + row["share_id"], row["sealed"])
     first = FirstImage(*value.get("first", ()))  # shares of older versions have none
     return ShareSecrets(Identity(*value["identity"]), base64url.decode(value["data_key"], 32), first)
+
+
+@dataclass(frozen=True, repr=False)
+class Remarks:
+    """What a request wants on the share's slips, as it came: cleaned and cut only when it is drawn."""
+
+    label: str = ""
+    barcode: str = ""
+    hand_to: str = ""
+
+
+def seal_remarks(share_id: bytes, value: Remarks, sealer: Sealer) -> bytes:
+    return sealer.seal_json(b"remarks" + share_id, asdict(value))
+
+
+def open_remarks(share: Row, sealer: Sealer) -> Remarks:
+    if not share["remarks"]:
+        return Remarks()
+    return Remarks(**sealer.open_json(b"remarks" + share["share_id"], share["remarks"]))
 
 
 @dataclass(frozen=True, repr=False)

@@ -13,7 +13,7 @@ from appliance.core.share import SHARES, ShareEvent, ShareState
 from appliance.core.slip import SLIPS, SlipEvent, SlipState
 from appliance.core.table import Effect
 from appliance.daemon.auditing import Trail
-from appliance.daemon.minting import STRICT_TERMS, LinkTerms, mint, open_share
+from appliance.daemon.minting import STRICT_TERMS, LinkTerms, When, mint, open_share
 from appliance.errors import NotFoundError
 from appliance.formats.audit import Event, Kind, Outcome
 from appliance.formats.sealed import Sealer
@@ -152,9 +152,11 @@ class Transitions:
             tx.do("add_effect", kind=str(effect), share=share, link=link, slip=one)
 
     def _mint_or_wait(self, tx: Transaction, share: int) -> None:
-        row = self._row(tx, "share", share)
+        when = self._terms_of(self._row(tx, "share", share)).when
+        if when is When.REQUEST and not tx.all("links", share=share):
+            return  # whoever asks for the first slip calls `mint_now`; those in its place come as with other profiles
         arriving = any(study["state"] == "arriving" for study in tx.all("studies", share=share))
-        if not (self._terms_of(row).wait_for_all and arriving):
+        if not (when is When.COMPLETE and arriving):
             self.mint_now(tx, share)
         elif not self._waiting_mints(tx, share):
             self._post(tx, Effect.MINT_LINK, share, None, None)

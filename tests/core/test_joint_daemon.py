@@ -13,7 +13,7 @@ from appliance.core.link import LinkEvent
 from appliance.core.share import ShareEvent, ShareState
 from appliance.core.slip import SlipEvent
 from appliance.core.table import Effect
-from appliance.daemon.minting import LinkTerms, ShareSecrets, seal_share
+from appliance.daemon.minting import LinkTerms, ShareSecrets, When, seal_share
 from appliance.daemon.transitions import Transitions
 from appliance.errors import NotPossibleError
 from appliance.formats.envelope import FactorKind
@@ -32,7 +32,7 @@ class Box:
         migrate(self._connection, read_steps())
         self._tx = SqliteTransaction(self._connection, read_statements())
         sealer = Sealer(bytes(32))
-        terms = LinkTerms(FactorKind.NONE, 7, 14, wait_for_all=waits)
+        terms = LinkTerms(FactorKind.NONE, 7, 14, When.COMPLETE if waits else When.FIRST_IMAGE)
         self._transitions = Transitions({"SLIPWAY": terms}, sealer, lambda: 0.0)
         secrets = ShareSecrets(Identity("1", "", "Rivers^Ada", "19700131"), bytes(32))
         self._share = self._tx.one(

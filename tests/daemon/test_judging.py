@@ -8,6 +8,7 @@ import pytest
 
 from appliance.core.completeness import Source
 from appliance.daemon.judging import Judging, Named, verdicts
+from appliance.daemon.minting import When
 from appliance.ports import Row
 from tests.daemon.conftest import MakeHouse
 from tests.daemon.house import QUIET_S, House, Image, images, terms
@@ -157,7 +158,7 @@ async def test_late_images_take_the_verdict_back_and_are_judged_anew(box: House)
 
 
 async def test_a_profile_that_prints_when_complete_prints_by_the_sources_word(make_house: MakeHouse) -> None:
-    async with make_house(profiles={"SHARE": terms(wait_for_all=True)}) as box:
+    async with make_house(profiles={"SHARE": terms(when=When.COMPLETE)}) as box:
         box.start()
         await claim(box, Source.MEDIA_CREATION, images("A", 2))
         await box.send(*images("A", 2))

@@ -8,6 +8,7 @@ import json
 import pytest
 
 from appliance.adapters.printers.absent import AbsentPrinter
+from appliance.daemon.minting import When
 from appliance.daemon.printing import process_id
 from appliance.ports import PrintOutcome
 from tests.daemon.conftest import MakeHouse
@@ -298,7 +299,7 @@ async def test_revoking_while_the_slip_prints_leaves_none_that_works(make_house:
 
 # -- profiles that print when the study is complete ------------------------------------------------------------------
 
-WHEN_COMPLETE = {"SHARE": terms(wait_for_all=True)}
+WHEN_COMPLETE = {"SHARE": terms(when=When.COMPLETE)}
 
 
 async def test_a_profile_that_prints_when_complete_waits_for_silence(make_house: MakeHouse) -> None:
@@ -350,6 +351,45 @@ async def test_a_waiting_slip_and_a_changed_profile_do_not_make_two(make_house: 
         await again.until(lambda: again.printer.jobs)
         await again.settled()
         assert len(again.vault.live_links) == 1
+
+
+# -- profiles that print when somebody asks for it --------------------------------------------------------------------
+
+WHEN_ASKED = {"SHARE": terms(when=When.REQUEST)}
+
+
+async def test_a_profile_that_prints_on_request_prints_nothing_before_one(make_house: MakeHouse) -> None:
+    async with make_house(profiles=WHEN_ASKED) as box:
+        box.start()
+        await box.send(*images("A", 2))
+        await box.settled_relay()
+        await box.until_rows("studies", lambda rows: rows[0]["state"] == "quiet", share=1, step_s=5.0)
+        assert await box.rows("links", share=1) == []
+        await box.journal.run(lambda tx: box.transitions.mint_now(tx, 1))
+        await box.settled()
+        assert len(box.printer.jobs) == 1
+        assert len(box.opened().datasets) == 2
+
+
+async def test_a_slip_in_place_of_a_requested_one_needs_no_second_request(make_house: MakeHouse) -> None:
+    async with make_house(profiles=WHEN_ASKED, printer=SilentOncePrinter()) as box:
+        box.start()
+        await box.send(Image())
+        await box.until_rows("shares", lambda rows: rows, limit=9)
+        await box.journal.run(lambda tx: box.transitions.mint_now(tx, 1))
+        await box.until_rows("slips_of_share", lambda rows: rows[-1]["state"] == "printed", share=1, step_s=0.3)
+        assert await slip_states(box) == ["unknown", "printed"]
+        assert live_papers(box) == box.printer.links[-1:]
+
+
+async def test_a_share_that_nobody_asks_for_is_over_with_its_visit(make_house: MakeHouse) -> None:
+    async with make_house(profiles=WHEN_ASKED) as box:
+        box.start()
+        await box.send(Image())
+        await box.settled_relay()
+        box.clock.advance(13 * 3600)
+        await box.until_rows("shares", lambda rows: rows[0]["state"] == "closed", limit=9, step_s=5.0)
+        assert box.printer.jobs == []
 
 
 # -- factors ---------------------------------------------------------------------------------------------------------

@@ -132,7 +132,7 @@ class PrintingBox:
         self._bell, self._sealer = Bell(), Sealer(bytes(32))
         profile = printer_profiles.find(model)
         printer = ConversingPrinter(MachineLine(machine, serial=serial), profile)
-        terms = {"SHARE": LinkTerms(FactorKind.NONE, 7, 14, wait_for_all=False)}
+        terms = {"SHARE": LinkTerms(FactorKind.NONE, 7, 14)}
         self._transitions = Transitions(terms, self._sealer, self.clock)
         self.watch = PrinterWatch(printer)
         self.desk = SlipDesk(self.journal, self._transitions, self.watch, self._bell, self.clock)
