@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,6 +20,8 @@ from appliance.formats.envelope import FactorKind, LinkKeys, factor_bytes, proof
 from appliance.formats.link import Link
 from appliance.formats.manifest import Instance, Manifest
 
+SENTENCE_CHARS = 200
+
 
 def open_link(
     link: Annotated[str, typer.Argument(help="The link on the slip; quote it, as it holds a #.", metavar="LINK")],
@@ -33,9 +36,29 @@ def open_link(
     if json:
         print_json(value)
     else:
-        print(f"{value['written']} image(s) in {to}, each verified; the share is {value['state']}.")
-        if value["written"] < value["received"]:
-            print(f"  {value['received'] - value['written']} more are on their way to the vault: open again later.")
+        print(*told(value, to), sep="\n")
+
+
+def told(value: dict[str, Any], to: Path) -> list[str]:
+    """What was opened, in lines: how many images, by whose word that is all, and a warning where it is not."""
+    lines = [f"{value['written']} image(s) in {to}, each verified; the share is {_plain(value['state'])}."]
+    if value["source"]:
+        source = _plain(value["source"])
+        lines.append(f"  {source[:1].upper()}{source[1:]}.")
+    if value["written"] < value["received"]:
+        lines.append(f"  {value['received'] - value['written']} more are on their way to the vault: open again later.")
+    if value["verdict"] and value["verdict"]["missing"]:
+        missing, expected = value["verdict"]["missing"], value["verdict"]["expected"]
+        lines.append(
+            f"WARNING: {missing} of {expected} image(s) have not reached the box: this is not the whole study."
+        )
+        lines.append("  Open it again later, or ask the imaging department for what is missing.")
+    return lines
+
+
+def _plain(text: str) -> str:
+    """Whoever made the slip wrote this: nothing of it may steer the terminal."""
+    return "".join(char for char in text if char.isprintable())[:SENTENCE_CHARS]
 
 
 async def _open(link: Link, factor: str, to: Path, *, quiet: bool) -> dict[str, Any]:
@@ -54,6 +77,8 @@ async def _open(link: Link, factor: str, to: Path, *, quiet: bool) -> dict[str, 
         files = await _write_all(reader, opened.token, manifest, to, quiet=quiet)
     return {
         "state": manifest.state,
+        "source": manifest.source,
+        "verdict": asdict(manifest.verdict) if manifest.verdict else None,
         "received": manifest.received,
         "written": len(files),
         "generation": manifest.generation,
