@@ -175,7 +175,7 @@ SELECT * FROM instance WHERE id = :id;
 -- name: shares_to_relay
 SELECT id, share_id, at_vault, grown_at FROM share WHERE state = 'open'
   AND (dirty = 1 OR EXISTS (SELECT 1 FROM instance WHERE instance.share = share.id AND relayed = 0))
-ORDER BY grown_at DESC;
+ORDER BY urgent DESC, grown_at DESC;
 
 -- name: unpacked_instances
 SELECT id, segments, packed FROM instance
@@ -444,3 +444,58 @@ SELECT * FROM waiting;
 
 -- name: forget_study_uids
 UPDATE study SET uid = NULL WHERE share = :id;
+
+-- name: add_request
+INSERT INTO request (kind, uid_key, profile, state, asked_by, sealed, at)
+VALUES (:kind, :uid_key, :profile, :state, :asked_by, :sealed, :now) RETURNING *;
+
+-- name: request
+SELECT * FROM request WHERE id = :id;
+
+-- name: request_by_uid
+SELECT * FROM request WHERE uid_key = :uid_key;
+
+-- name: requests_in_state
+SELECT * FROM request WHERE state = :state ORDER BY id;
+
+-- name: requests_of_share
+SELECT * FROM request WHERE share = :share ORDER BY id;
+
+-- name: set_request_state
+UPDATE request SET state = :state, info = :info, at = :now WHERE id = :id;
+
+-- name: set_request_sealed
+UPDATE request SET sealed = :sealed WHERE id = :id;
+
+-- name: set_request_share
+UPDATE request SET share = :share WHERE id = :id;
+
+-- name: drop_excess_requests
+DELETE FROM request WHERE state = 'idle' AND id IN (
+    SELECT id FROM request WHERE state = 'idle' ORDER BY id DESC LIMIT -1 OFFSET :keep);
+
+-- name: drop_old_requests
+DELETE FROM request WHERE at < :before AND state NOT IN ('pending', 'creating');
+
+-- name: count_missing
+SELECT count(*) AS n FROM claimed_instance AS named JOIN claim ON claim.id = named.claim
+WHERE claim.source = 'media-creation' AND claim.claim_key = :claim_key AND NOT EXISTS (
+    SELECT 1 FROM instance JOIN share ON share.id = instance.share
+    WHERE instance.sop_key = named.sop_key AND instance.duplicate = 0
+      AND share.state IN ('open', 'held') AND share.profile = :profile);
+
+-- name: shares_of_claim
+SELECT DISTINCT share.* FROM claim
+JOIN claimed_instance AS named ON named.claim = claim.id
+JOIN instance ON instance.sop_key = named.sop_key AND instance.duplicate = 0
+JOIN share ON share.id = instance.share
+WHERE claim.source = 'media-creation' AND claim.claim_key = :claim_key
+  AND share.state IN ('open', 'held') AND share.profile = :profile;
+
+-- name: shares_of_study
+SELECT share.*, study.state AS study_state FROM study JOIN share ON share.id = study.share
+WHERE study.study_key = :study_key AND share.state IN ('open', 'held') AND share.profile = :profile;
+
+-- name: share_requested
+UPDATE share SET urgent = max(urgent, :urgent), copies = CASE WHEN :copies > 0 THEN :copies ELSE copies END,
+    remarks = coalesce(:remarks, remarks) WHERE id = :id;

@@ -166,6 +166,12 @@ class Transitions:
         if self._waiting_mints(tx, share):
             self.mint_now(tx, share)
 
+    def mint_requested(self, tx: Transaction, share: int) -> None:
+        """Somebody asks for it now: a profile that prints on request has been waiting for this."""
+        arriving = any(study["state"] == "arriving" for study in tx.all("studies", share=share))
+        if self._waiting_mints(tx, share) and not arriving:
+            self.mint_now(tx, share)
+
     @staticmethod
     def _waiting_mints(tx: Transaction, share: int) -> list[Row]:
         return [effect for effect in tx.all("effects_of_share", share=share) if effect["kind"] == Effect.MINT_LINK]

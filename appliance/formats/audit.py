@@ -28,6 +28,9 @@ class Kind(StrEnum):
     SHARE_SHOWN = "share-shown"
     SHARE_RELEASED = "share-released"
     SHARE_REVOKED = "share-revoked"
+    SHARE_REQUESTED = "share-requested"
+    REQUEST_CANCELLED = "request-cancelled"
+    REQUEST_FAILED = "request-failed"
     PATIENTS_LISTED = "patients-listed"
     LINK_REVOKED = "link-revoked"
     LINK_EXTENDED = "link-extended"
@@ -124,6 +127,9 @@ _SENTENCES = {
     Kind.SHARE_SHOWN: "share {share} was shown",
     Kind.SHARE_RELEASED: "share {share} was released",
     Kind.SHARE_REVOKED: "share {share} was revoked",
+    Kind.SHARE_REQUESTED: "a share was asked for ({about})",
+    Kind.REQUEST_CANCELLED: "a request for a share was cancelled ({about})",
+    Kind.REQUEST_FAILED: "a request for a share failed ({about})",
     Kind.PATIENTS_LISTED: "{about} were listed",
     Kind.LINK_REVOKED: "a link of share {share} was revoked",
     Kind.LINK_EXTENDED: "share {share} was extended by {about}",

@@ -49,6 +49,7 @@ APPLICATION, DESTINATION_MEDIA = Code("110150", "Application"), Code("110154", "
 PAPER, URI_MEDIA = Code("110038", "Paper Document"), Code("110037", "URI")
 STUDY_UID, NODE_ID = Code("110180", "Study Instance UID"), Code("110182", "Node ID")
 PATIENT_NUMBER, URI = Code("2", "Patient Number", RFC_3881), Code("12", "URI", RFC_3881)
+SHARE_ASKED = Code("request", "Share asked for", OWN)
 SHARE_ID = Code("share", "Share", OWN)
 
 # EventID, EventActionCode, EventTypeCode
@@ -65,6 +66,9 @@ EVENTS: dict[Kind, tuple[Code, str, Code | None]] = {
     Kind.SHARE_SHOWN: (Code("110110", "Patient Record"), "R", None),
     Kind.SHARE_RELEASED: (ALERT, "E", OBJECT_SECURITY),
     Kind.SHARE_REVOKED: (Code("110105", "DICOM Study Deleted"), "D", None),
+    Kind.SHARE_REQUESTED: (ALERT, "E", SHARE_ASKED),
+    Kind.REQUEST_CANCELLED: (ALERT, "E", SHARE_ASKED),
+    Kind.REQUEST_FAILED: (ALERT, "E", SHARE_ASKED),
     Kind.PATIENTS_LISTED: (Code("110112", "Query"), "E", None),
     Kind.LINK_REVOKED: (ALERT, "E", OBJECT_SECURITY),
     Kind.LINK_EXTENDED: (ALERT, "E", OBJECT_SECURITY),

@@ -1,0 +1,147 @@
+"""Moves requests on: from "all that it names is here" to "its slip is out and its images are at the vault".
+
+How a request comes in, and how it is told of, is `media_requests`' and `workitems`'; fetching what is missing is
+`pulling`'s. A share that went out by itself (its profile prints at the first image) is followed here, not made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from appliance.core.completeness import Source, StudyState
+from appliance.core.link import LinkState
+from appliance.core.request import RequestEvent, RequestState
+from appliance.core.share import ShareState
+from appliance.core.slip import SlipState
+from appliance.daemon.bell import Bell
+from appliance.daemon.judging import Claims
+from appliance.daemon.minting import Remarks, seal_remarks
+from appliance.daemon.requests import Request, Requests
+from appliance.daemon.transitions import Transitions
+from appliance.formats.sealed import Sealer
+from appliance.ports import Journal, Row, Transaction
+
+POLL_S = 1.0
+MISSING_FOR_S = 60.0  # after the last image of it: then what is missing is not on its way any more
+TRIES = 3  # at the PACS
+NO_INSTANCE, NOT_SUPPORTED, PROC_FAILURE = "NO_INSTANCE", "NOT_SUPPORTED", "PROC_FAILURE"  # PS3.3 C.22.1
+OUT = (SlipState.PRINTED, SlipState.UNCONFIRMED)
+LIVE = (LinkState.ACTIVE, LinkState.EXPIRED)
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """What is here of a request."""
+
+    shares: tuple[Row, ...]  # open or held
+    missing: int  # instances, or studies where it names those
+    arriving: bool  # of a study that it wants whole, more may come
+
+
+class Requesting:
+    def __init__(
+        self,
+        journal: Journal,
+        requests: Requests,
+        claims: Claims,
+        transitions: Transitions,
+        sealer: Sealer,
+        bell: Bell,
+        clock: Callable[[], float],
+        *,
+        can_pull: bool = False,
+        missing_for_s: float = MISSING_FOR_S,
+        poll_s: float = POLL_S,
+    ) -> None:
+        self._journal = journal
+        self._requests = requests
+        self._claims = claims
+        self._transitions = transitions
+        self._sealer = sealer
+        self._bell = bell
+        self._clock = clock
+        self._can_pull = can_pull
+        self._missing_for_s = missing_for_s
+        self._poll_s = poll_s
+
+    async def run(self) -> None:
+        listener = self._bell.listener()
+        while True:
+            if await self._journal.run(self.look_through):
+                self._bell.ring()
+            await listener.wait(self._poll_s)
+
+    def look_through(self, tx: Transaction) -> int:
+        """How many have moved on."""
+        pending = self._requests.in_states(tx, RequestState.PENDING)
+        creating = self._requests.in_states(tx, RequestState.CREATING)
+        return sum(self._pending(tx, one) for one in pending) + sum(self._creating(tx, one) for one in creating)
+
+    def gathered(self, tx: Transaction, request: Request) -> Gathered:
+        shares, missing, arriving = {}, 0, False
+        profile = request.row["profile"]
+        if request.wish.named:
+            key = self._claims.key(Source.MEDIA_CREATION, request.uid)
+            missing = tx.one("count_missing", claim_key=key, profile=profile)["n"]
+            shares = {row["id"]: row for row in tx.all("shares_of_claim", claim_key=key, profile=profile)}
+        for uid in request.wish.studies:
+            rows = tx.all("shares_of_study", study_key=self._claims.study_key(uid), profile=profile)
+            missing += not rows
+            arriving = arriving or any(row["study_state"] == StudyState.ARRIVING for row in rows)
+            shares |= {row["id"]: row for row in rows}
+        return Gathered(tuple(shares.values()), missing, arriving)
+
+    def _pending(self, tx: Transaction, request: Request) -> bool:
+        found = self.gathered(tx, request)
+        opened = [share for share in found.shares if share["state"] == ShareState.OPEN]
+        if found.missing:
+            return self._give_up(tx, request, found)
+        if found.arriving or len(opened) < len(found.shares) or not opened:
+            return False  # what is held waits for a person
+        if len(opened) > 1:  # two patients, or images that nobody may say are one patient's
+            self._requests.advance(tx, request, RequestEvent.FAILED, NOT_SUPPORTED)
+        else:
+            self._hand_out(tx, request, opened[0])
+        return True
+
+    def _give_up(self, tx: Transaction, request: Request, found: Gathered) -> bool:
+        since = max((share["grown_at"] for share in found.shares), default=0.0)
+        waited = self._clock() - max(since, request.row["at"])
+        if waited < self._missing_for_s or (self._can_pull and request.row["tried"] < TRIES):
+            return False
+        self._requests.advance(tx, request, RequestEvent.FAILED, NO_INSTANCE)
+        return True
+
+    def _hand_out(self, tx: Transaction, request: Request, share: Row) -> None:
+        wish = request.wish
+        self._requests.advance(tx, request, RequestEvent.GATHERED)
+        tx.do("set_request_share", id=request.id, share=share["id"])
+        remarks = Remarks(wish.label, wish.barcode, wish.hand_to)
+        sealed = seal_remarks(share["share_id"], remarks, self._sealer) if remarks != Remarks() else None
+        tx.do("share_requested", id=share["id"], urgent=int(wish.urgent), copies=wish.copies, remarks=sealed)
+        self._transitions.note(tx, share["id"], f"asked for by {request.row['asked_by']} ({request.kind})")
+        self._transitions.mint_requested(tx, share["id"])
+
+    def _creating(self, tx: Transaction, request: Request) -> bool:
+        share = tx.one("share", id=request.row["share"])
+        if share["state"] == ShareState.REVOKED:
+            self._requests.advance(tx, request, RequestEvent.FAILED, PROC_FAILURE)
+        elif share["state"] != ShareState.HELD and self.pieces(tx, request) and not self._relaying(tx, share):
+            self._requests.advance(tx, request, RequestEvent.HANDED_OUT)
+        else:
+            return False
+        return True
+
+    def pieces(self, tx: Transaction, request: Request) -> int:
+        """Slips that came out and work, copies counted (PS3.3 C.22.1, Total Number of Pieces of Media Created)."""
+        if request.row["share"] is None:
+            return 0
+        live = {link["id"] for link in tx.all("links", share=request.row["share"]) if link["state"] in LIVE}
+        slips = tx.all("slips_of_share", share=request.row["share"])
+        return sum(max(1, request.wish.copies) for slip in slips if slip["state"] in OUT and slip["link"] in live)
+
+    @staticmethod
+    def _relaying(tx: Transaction, share: Row) -> bool:
+        counts = tx.one("count_instances", share=share["id"])
+        return bool(counts["relayed"] < counts["received"])
