@@ -371,10 +371,10 @@ WHERE state = 'open' AND visit_ends_at <= :now AND dirty = 0
 SELECT count(*) AS n FROM share WHERE state = 'held';
 
 -- name: add_event
-INSERT INTO event (at, share, what) VALUES (:now, :share, :what);
+INSERT INTO event (at, share, what, by) VALUES (:now, :share, :what, :by);
 
 -- name: events_of_share
-SELECT at, what FROM event WHERE share = :share ORDER BY id;
+SELECT at, what, by FROM event WHERE share = :share ORDER BY id;
 
 -- name: event_of_share
 SELECT at FROM event WHERE share = :share AND what = :what;

@@ -196,6 +196,7 @@ ALTER TABLE share ADD COLUMN copies INTEGER NOT NULL DEFAULT 0;    -- of its sli
 ALTER TABLE share ADD COLUMN remarks BLOB;                         -- sealed: what a request wants on the slip
 ALTER TABLE study ADD COLUMN verdict TEXT NOT NULL DEFAULT '';     -- JSON of core/completeness.py's, while one stands
 ALTER TABLE study ADD COLUMN reported INTEGER NOT NULL DEFAULT 0;  -- a report of it is here
+ALTER TABLE event ADD COLUMN by TEXT NOT NULL DEFAULT '';          -- who asked for it; '' is the box itself
 
 CREATE TABLE request (                -- somebody's wish for a share: daemon/requesting.py
     id INTEGER PRIMARY KEY,

@@ -52,7 +52,7 @@ class Transitions:
         if state != row["state"]:
             tx.do("set_share_state", id=share, state=str(state))
         if event is not ShareEvent.GREW:
-            self.note(tx, share, f"share {event}" + (f": {why}" if why else ""))
+            self.note(tx, share, f"share {event}" + (f": {why}" if why else ""), by=by)
         for effect in effects:
             self._carry_out(tx, effect, share)
 
@@ -67,13 +67,13 @@ class Transitions:
         for effect in effects:
             self._carry_out(tx, effect, row["share"], link)
 
-    def slip(self, tx: Transaction, slip: int, event: SlipEvent) -> SlipState:
+    def slip(self, tx: Transaction, slip: int, event: SlipEvent, *, by: str = "") -> SlipState:
         row = self._row(tx, "slip", slip)
         state, effects = SLIPS.advance(SlipState(row["state"]), event)
         self._audit_paper(tx, row, state, event)
         if state != row["state"]:
             tx.do("set_slip_state", id=slip, state=str(state))
-            self.note(tx, row["share"], f"slip {row['number']} {event}")
+            self.note(tx, row["share"], f"slip {row['number']} {event}", by=by)
         if row["state"] == SlipState.PRINTING and state in (SlipState.PRINTED, SlipState.UNCONFIRMED):
             tx.do("slip_printed", id=slip, now=self._clock())
         for effect in effects:
@@ -103,9 +103,9 @@ class Transitions:
         share_id = row["share_id"].hex()[:SHORT_ID_CHARS]
         self.trail.record(tx, Event(kind, share=share_id, patient=patient, studies=studies, **facts))
 
-    def note(self, tx: Transaction, share: int | None, what: str) -> None:
-        """A line of a share's story, for staff. `what` never holds a patient's data."""
-        tx.do("add_event", share=share, what=what, now=self._clock())
+    def note(self, tx: Transaction, share: int | None, what: str, *, by: str = "") -> None:
+        """A line of a share's story, for staff (daemon/story.py tells it). `what` never holds a patient's data."""
+        tx.do("add_event", share=share, what=what, by=by, now=self._clock())
 
     def mint_now(self, tx: Transaction, share: int) -> None:
         """One link, whoever asked for one and however often: those that wait for the study to be complete are done."""
