@@ -19,7 +19,8 @@ from appliance.adapters.acceptor import SILENT_OVER_TLS
 from appliance.adapters.association import BUFFER_BYTES, MAXIMUM_LENGTH, MOST_REPORTS, Limits
 from appliance.dicom import charset, negotiation, pdu, storage_commitment, upper_layer
 from appliance.dicom.attributes import HEAD_BYTES_MAX
-from appliance.dicom.dimse import MAX_COMMAND_BYTES, CommandField, Status
+from appliance.dicom.dimse import MAX_COMMAND_BYTES, MAX_DATASET_BYTES, CommandField, Status
+from appliance.dicom.elements import MAX_ITEMS
 from appliance.dicom.negotiation import EXPLICIT_LE, STORAGE_COMMITMENT, VERIFICATION, negotiate
 from appliance.dicom.pdu import AssociateRequest, ProposedContext, Result
 from appliance.formats.audit_message import EVENTS
@@ -41,8 +42,8 @@ ANSWERED = {  # by service, the statuses that it is answered with
         Status.NO_SUCH_SOP_INSTANCE: "Not the well-known instance.",
         Status.NO_SUCH_SOP_CLASS: "Not the SOP class of the presentation context.",
         Status.NO_SUCH_ACTION: f"Not action type {storage_commitment.REQUEST_COMMITMENT}.",
-        Status.RESOURCE_LIMITATION: f"The dataset is longer than {storage_commitment.MAX_DATASET_BYTES} bytes, names "
-        f"more than {storage_commitment.MAX_INSTANCES} instances, or {MOST_REPORTS + 1} reports are unanswered.",
+        Status.RESOURCE_LIMITATION: f"The dataset is longer than {MAX_DATASET_BYTES} bytes, names "
+        f"more than {MAX_ITEMS} instances, or {MOST_REPORTS + 1} reports are unanswered.",
     },
     "C-STORE without a dataset, any other request": {
         Status.UNRECOGNIZED_OPERATION: "The box does not know the operation on this context."

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection
 from appliance.adapters.association import Association, Limits
 from appliance.adapters.dicom_tls import TlsAssociation
 from appliance.errors import FloodError, SlipwayError
-from appliance.ports import Reception, Spool
+from appliance.ports import Reception, Services, Spool
 
 SILENT_OVER_TLS = 64  # of the silent connections: each takes 0.3 MiB, and a handshake is done in 20 ms
 FLOOD_TOLD_EVERY_S = 60.0  # of one address: a flood of connections must not become one of lines in the log
@@ -20,10 +20,16 @@ class Acceptor:
     """The listening sockets and the associations behind them."""
 
     def __init__(
-        self, spool: Spool, reception: Reception, clock: Callable[[], float], limits: Limits | None = None
+        self,
+        spool: Spool,
+        reception: Reception,
+        clock: Callable[[], float],
+        limits: Limits | None = None,
+        services: Services | None = None,
     ) -> None:
         self._spool = spool
         self._reception = reception
+        self._services = services
         self._clock = clock
         self._limits = limits or Limits()
         self._silent: dict[Association, None] = {}  # in order of their coming
@@ -51,8 +57,8 @@ class Acceptor:
 
     def _association(self, tls: ssl.SSLContext | None) -> Association:
         if tls is None:
-            return Association(self._spool, self._reception, self._clock, self._limits, self)
-        return TlsAssociation(self._spool, self._reception, self._clock, self._limits, self, tls)
+            return Association(self._spool, self._reception, self._services, self._clock, self._limits, self)
+        return TlsAssociation(self._spool, self._reception, self._services, self._clock, self._limits, self, tls)
 
     # -- who is there ----------------------------------------------------------------------------------------------
 

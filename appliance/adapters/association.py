@@ -2,7 +2,7 @@
 
 One reception buffer for all connections; fragments are copied once, into the spool's piece. A C-STORE is answered
 only when the spool says that it is durable. Who may associate, and what becomes of an instance, is the daemon's
-(`ports.Reception`).
+(`ports.Reception`), and so is the answer to every other request (`ports.Services`), but for storage commitment.
 """
 
 from __future__ import annotations
@@ -11,13 +11,21 @@ import asyncio
 import socket
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
+from appliance.adapters.service_queue import ServiceQueue
 from appliance.dicom import dimse, negotiation, storage_commitment
-from appliance.dicom.dimse import Assembler, Command, CommandField, CommandReceived, DatasetFragment, Status
+from appliance.dicom.dimse import (
+    Assembler,
+    Command,
+    CommandField,
+    CommandReceived,
+    DatasetCollector,
+    DatasetFragment,
+    Status,
+)
 from appliance.dicom.pdu import TOO_MANY, AcceptedContext, AssociateRequest, Result
-from appliance.dicom.storage_commitment import Action
 from appliance.dicom.upper_layer import (
     Aborted,
     AssociationRequested,
@@ -31,13 +39,21 @@ from appliance.dicom.upper_layer import (
 )
 from appliance.errors import ProtocolError, SlipwayError, SpoolFullError
 from appliance.formats.spool_frame import Arrival, Receipt
-from appliance.ports import Incoming, Peer, Reception, Spool
+from appliance.ports import Incoming, Peer, Reception, ServiceAnswer, ServiceRequest, Services, Spool
 
 MAXIMUM_LENGTH = 1 << 20  # bytes of a P-DATA-TF that we take; it costs no memory, as fragments are not collected
 BUFFER_BYTES = 1 << 20  # of reception, for all together; with a fourth of it a CT study takes a fifth longer
 RECEPTION = memoryview(bytearray(BUFFER_BYTES))  # asyncio fills it and hands it over in one step: it is never shared
 RESPONSE_BIT = 0x8000  # PS3.7 annex E.1: of a command field
 MOST_REPORTS = 2  # on storage commitment that wait for the answer to the one before
+ASKED_OF: dict[str, tuple[CommandField, ...]] = {  # by abstract syntax, the requests that are put together and answered
+    negotiation.STORAGE_COMMITMENT: (CommandField.N_ACTION_RQ,),
+    negotiation.MEDIA_CREATION: (CommandField.N_CREATE_RQ, CommandField.N_ACTION_RQ, CommandField.N_GET_RQ),
+    negotiation.AVAILABILITY_NOTIFICATION: (CommandField.N_CREATE_RQ,),
+    negotiation.PERFORMED_STEP: (CommandField.N_CREATE_RQ, CommandField.N_SET_RQ),
+    negotiation.UPS_PUSH: (CommandField.N_CREATE_RQ, CommandField.N_ACTION_RQ, CommandField.N_GET_RQ),
+    negotiation.UPS_WATCH: (CommandField.N_ACTION_RQ, CommandField.N_GET_RQ),
+}
 
 
 @dataclass(frozen=True)
@@ -49,7 +65,7 @@ class Limits:
     idle_s: float = 120.0  # an association that sends nothing: modalities pause between series, hung ones never return
     close_s: float = 5.0  # ARTIM after our last word
     silent: int = 256  # connections without an association; one makes room for one more. TLS: 0.3 MiB each
-    associations: int = 128  # each holds up to 1.25 MiB; while it asks for storage commitment up to 16 MiB more
+    associations: int = 128  # each holds up to 1.25 MiB; while it asks something of a service up to 16 MiB more
     storage_commitment: bool = True  # it is answered, never with a promise; else its context is rejected
 
 
@@ -65,7 +81,13 @@ class Guests(Protocol):
 
 class Association(asyncio.BufferedProtocol):
     def __init__(
-        self, spool: Spool, reception: Reception, clock: Callable[[], float], limits: Limits, guests: Guests
+        self,
+        spool: Spool,
+        reception: Reception,
+        services: Services | None,
+        clock: Callable[[], float],
+        limits: Limits,
+        guests: Guests,
     ) -> None:
         self._spool = spool
         self._reception = reception
@@ -75,13 +97,14 @@ class Association(asyncio.BufferedProtocol):
         self._layer = UpperLayer(MAXIMUM_LENGTH)
         self._assembler = Assembler()
         self._contexts: dict[int, AcceptedContext] = {}
-        self._storing: tuple[int, Command] | None = None  # the C-STORE whose dataset is arriving
-        self._incoming: Incoming | Action | None = None  # None while a dataset is read and dropped
+        self._queue = ServiceQueue(services, self._answer_service) if services else None
+        self._storing: tuple[int, Command] | None = None  # the request whose dataset is arriving
+        self._incoming: Incoming | DatasetCollector | None = None  # None while a dataset is read and dropped
         self._expected_bytes = 0  # of the next dataset: as many as the last one had
         self._failure: SlipwayError | None = None
         self._reports: deque[tuple[int, bytes]] = deque()  # on storage commitment; the first is sent and unanswered
         self._report_id = 0  # of that one
-        self._report_maximum = 0  # bytes of a P-DATA-TF that the requestor takes
+        self._maximum = 0  # bytes of a P-DATA-TF that the requestor takes
         self._peer: Peer | None = None
         self._certificate = ""  # SHA-256 of the one that the peer showed over TLS
         self._timer: asyncio.TimerHandle | None = None
@@ -179,8 +202,10 @@ class Association(asyncio.BufferedProtocol):
         if rejection is not None:
             self._end(self._layer.reject(rejection))
             return
-        self._report_maximum = request.maximum_length
-        contexts = negotiation.negotiate(request, storage_commitment=self._limits.storage_commitment)
+        self._maximum = request.maximum_length
+        contexts = negotiation.negotiate(
+            request, storage_commitment=self._limits.storage_commitment, services=self._queue is not None
+        )
         self._contexts = {c.context_id: c for c in contexts if c.result is Result.ACCEPTED}
         self._transport.write(self._layer.accept(contexts))
         self._peer = Peer(request.calling_ae_title, request.called_ae_title, self._address)
@@ -224,8 +249,8 @@ class Association(asyncio.BufferedProtocol):
             self._answer(message.context_id, command, CommandField.C_ECHO_RSP, Status.SUCCESS)
         elif command.field == CommandField.C_STORE_RQ and command.has_dataset:
             self._begin_store(message.context_id, command)
-        elif command.field == CommandField.N_ACTION_RQ and context.abstract_syntax == negotiation.STORAGE_COMMITMENT:
-            self._begin_action(message.context_id, command, context)
+        elif command.field in ASKED_OF.get(context.abstract_syntax, ()):
+            self._begin_request(message.context_id, command)
         elif command.field != CommandField.C_CANCEL_RQ:
             self._storing = (message.context_id, command) if command.has_dataset else None
             field = command.field | RESPONSE_BIT
@@ -247,8 +272,8 @@ class Association(asyncio.BufferedProtocol):
         if fragment.is_last and self._storing is not None:
             context_id, command = self._storing
             incoming, self._storing, self._incoming = self._incoming, None, None
-            if isinstance(incoming, Action):
-                self._finish_action(incoming)
+            if isinstance(incoming, DatasetCollector):
+                self._finish_request(context_id, command, incoming)
             elif command.field == CommandField.C_STORE_RQ:
                 self._finish_store(context_id, command, incoming)
 
@@ -291,23 +316,58 @@ class Association(asyncio.BufferedProtocol):
             comment = "box is full, try again later" if isinstance(error, SpoolFullError) else error.code
         self._answer(context_id, command, CommandField.C_STORE_RSP, status, comment)
 
+    # -- services --------------------------------------------------------------------------------------------------
+
+    def _begin_request(self, context_id: int, command: Command) -> None:
+        if command.has_dataset:
+            self._storing, self._incoming = (context_id, command), DatasetCollector()
+        else:
+            self._finish_request(context_id, command, DatasetCollector())
+
+    def _finish_request(self, context_id: int, command: Command, collected: DatasetCollector) -> None:
+        context = self._contexts[context_id]
+        if collected.too_long:
+            self._answer(context_id, command, command.field | RESPONSE_BIT, Status.RESOURCE_LIMITATION)
+        elif context.abstract_syntax == negotiation.STORAGE_COMMITMENT:
+            self._commit(context_id, command, collected.value)
+        elif self._queue is None or not self._queue.put(
+            context_id, command, self._request(context, command, collected)
+        ):
+            self._answer(context_id, command, command.field | RESPONSE_BIT, Status.RESOURCE_LIMITATION)
+
+    def _request(self, context: AcceptedContext, command: Command, collected: DatasetCollector) -> ServiceRequest:
+        assert self._peer is not None  # noqa: S101 - commands come only after an association was accepted
+        return ServiceRequest(
+            peer=self._peer,
+            field=command.field,
+            abstract_syntax=context.abstract_syntax,
+            sop_class_uid=command.sop_class_uid,
+            sop_instance_uid=command.sop_instance_uid,
+            transfer_syntax=context.transfer_syntax,
+            action_type=command.action_type,
+            attributes=command.attributes,
+            dataset=collected.value,
+        )
+
+    def _answer_service(self, context_id: int, command: Command, answer: ServiceAnswer) -> None:
+        """Whoever has hung up meanwhile asks again; what was done for him is done."""
+        if self._transport.is_closing():
+            return
+        named = replace(command, sop_instance_uid=answer.sop_instance_uid or command.sop_instance_uid)
+        field, has_dataset = command.field | RESPONSE_BIT, bool(answer.dataset)
+        head = dimse.response(named, field, answer.status, answer.comment, has_dataset=has_dataset)
+        self._transport.write(pdata_with_dataset(context_id, head, answer.dataset, self._maximum))
+
     # -- storage commitment ----------------------------------------------------------------------------------------
 
-    def _begin_action(self, context_id: int, command: Command, context: AcceptedContext) -> None:
-        action = Action(context_id, command, context.transfer_syntax)
-        if command.has_dataset:
-            self._storing, self._incoming = (context_id, command), action
-        else:
-            self._finish_action(action)
-
-    def _finish_action(self, action: Action) -> None:
+    def _commit(self, context_id: int, command: Command, dataset: bytes) -> None:
         """The answer, and on its heels the report, which waits while an earlier one is unanswered (PS3.7 D.3.3.3)."""
-        status, report = action.decide()
+        status, report = storage_commitment.decide(command, dataset, self._contexts[context_id].transfer_syntax)
         if report and len(self._reports) > MOST_REPORTS:
             status, report = Status.RESOURCE_LIMITATION, b""
-        self._answer(action.context_id, action.command, CommandField.N_ACTION_RSP, status)
+        self._answer(context_id, command, CommandField.N_ACTION_RSP, status)
         if report:
-            self._reports.append((action.context_id, report))
+            self._reports.append((context_id, report))
             if len(self._reports) == 1:
                 self._send_report()
 
@@ -322,7 +382,7 @@ class Association(asyncio.BufferedProtocol):
             storage_commitment.FAILURES_EXIST,
         )
         if not self._transport.is_closing():
-            self._transport.write(pdata_with_dataset(context_id, command, report, self._report_maximum))
+            self._transport.write(pdata_with_dataset(context_id, command, report, self._maximum))
 
     def _take_report_answer(self, command: Command) -> None:
         """Whatever its status: nothing was promised, so nothing is to be taken back."""

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 
 from appliance.adapters.association import RECEPTION, Association, Guests, Limits
 from appliance.errors import CertificateWrongError, ProtocolError, SettingsError
-from appliance.ports import Reception, Spool
+from appliance.ports import Reception, Services, Spool
 
 # RFC 9325 section 4.2, in our order; without DHE, which it no longer recommends. TLS 1.3 has its own, all AEAD.
 SUITES = "ECDHE+AESGCM:ECDHE+CHACHA20"
@@ -117,12 +117,13 @@ class TlsAssociation(Association):
         self,
         spool: Spool,
         reception: Reception,
+        services: Services | None,
         clock: Callable[[], float],
         limits: Limits,
         guests: Guests,
         context: ssl.SSLContext,
     ) -> None:
-        super().__init__(spool, reception, clock, limits, guests)
+        super().__init__(spool, reception, services, clock, limits, guests)
         self._context = context
         self._shaking: asyncio.Task[None] | None = None
         self._early = bytearray()  # came with the handshake's end, before its transport was at hand

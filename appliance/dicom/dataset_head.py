@@ -29,7 +29,7 @@ _UNDEFINED_LENGTH = 0xFFFFFFFF
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 
 # PS3.5 7.1.2: these have a 16-bit length; all others, and any still to be invented, two reserved bytes and 32 bits.
-_SHORT_VRS = frozenset(b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split())
+SHORT_VRS = frozenset(b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split())
 
 
 class _UnreadableError(Exception):
@@ -58,7 +58,7 @@ def layout_of(head: memoryview, transfer_syntax: str) -> Layout:
         return _EXPLICIT_LE
     if transfer_syntax in (IMPLICIT_LITTLE_ENDIAN, _GE_PRIVATE):
         length = _IMPLICIT_LE.length(head, 4)[0]
-        misdeclared = length > len(head) and bytes(head[4:6]) in _SHORT_VRS
+        misdeclared = length > len(head) and bytes(head[4:6]) in SHORT_VRS
         return _EXPLICIT_LE if misdeclared else _IMPLICIT_LE
     if not _is_vr(bytes(head[4:6])):
         return _IMPLICIT_LE
@@ -118,7 +118,7 @@ class Walk:
                 self._finish_at(tag)
                 return
             at += 8
-            if vr not in _SHORT_VRS:
+            if vr not in SHORT_VRS:
                 at, length = self._long_element(layout, at, vr)
             if tag <= last:
                 self.note(DISORDERED)
@@ -228,6 +228,6 @@ class Walk:
         if not in_item or not inside.explicit:
             return at, length, inside
         vr = bytes(self.data[at - 4 : at - 2])
-        if vr in _SHORT_VRS:
+        if vr in SHORT_VRS:
             return at, inside.element(self.data, at - 8)[3], inside
         return self._long_header(inside, at, vr)

@@ -1,6 +1,7 @@
 """DIMSE messages (PS3.7): command sets to values and back, and messages put together from fragments.
 
-Command sets are implicit VR little endian, group 0000 (PS3.7 section 6.3.1). Datasets pass through as they come.
+Command sets are implicit VR little endian, group 0000 (PS3.7 section 6.3.1). Datasets pass through as they come; those
+of services are collected.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ from appliance.dicom.upper_layer import Fragment
 from appliance.errors import ProtocolError
 
 MAX_COMMAND_BYTES = 64 * 1024
+MAX_DATASET_BYTES = 4 << 20  # of a request to a service, whose dataset is kept in memory
 NO_DATASET = 0x0101
+ANY_DATASET = 0x0001
 
 
 class CommandField(IntEnum):
@@ -24,21 +27,58 @@ class CommandField(IntEnum):
     C_ECHO_RSP = 0x8030
     N_EVENT_REPORT_RQ = 0x0100
     N_EVENT_REPORT_RSP = 0x8100
+    N_GET_RQ = 0x0110
+    N_GET_RSP = 0x8110
+    N_SET_RQ = 0x0120
+    N_SET_RSP = 0x8120
     N_ACTION_RQ = 0x0130
     N_ACTION_RSP = 0x8130
+    N_CREATE_RQ = 0x0140
+    N_CREATE_RSP = 0x8140
     C_CANCEL_RQ = 0x0FFF
 
 
 class Status(IntEnum):
+    """Of any service (PS3.7 annex C), then those of one."""
+
     SUCCESS = 0x0000
-    PROCESSING_FAILURE = 0x0110
+    NO_SUCH_ATTRIBUTE = 0x0105
+    INVALID_ATTRIBUTE_VALUE = 0x0106
+    ATTRIBUTE_LIST_ERROR = 0x0107  # a warning: done, but for the attributes that do not exist
+    PROCESSING_FAILURE = 0x0110  # of a performed procedure step: it may no longer be updated (PS3.4 F.7.2.2.2)
+    DUPLICATE_SOP_INSTANCE = 0x0111
     NO_SUCH_SOP_INSTANCE = 0x0112
+    INVALID_OBJECT_INSTANCE = 0x0117  # its UID is none
     NO_SUCH_SOP_CLASS = 0x0118
+    MISSING_ATTRIBUTE = 0x0120
+    MISSING_ATTRIBUTE_VALUE = 0x0121
     NO_SUCH_ACTION = 0x0123
+    NOT_AUTHORIZED = 0x0124
     UNRECOGNIZED_OPERATION = 0x0211
     RESOURCE_LIMITATION = 0x0213
-    OUT_OF_RESOURCES = 0xA700  # PS3.4 B.2.3: the sender may try again
+
+    OUT_OF_RESOURCES = 0xA700  # storage, PS3.4 B.2.3: the sender may try again
     CANNOT_UNDERSTAND = 0xC000
+
+    OPTIONAL_ATTRIBUTES_NOT_SUPPORTED = 0x0001  # a warning of N-GET: PS3.4 S.3.2.4.4, CC.2.7.4
+
+    ALREADY_INITIATED = 0xA510  # media creation, PS3.4 S.3.2.1.4
+    ALREADY_COMPLETED = 0xC201  # PS3.4 S.3.2.3.4
+    CANNOT_BE_INTERRUPTED = 0xC202
+    CANCELLATION_DENIED = 0xC203
+
+    UPS_ALREADY_CANCELED = 0xB304  # workitems, PS3.4 annex CC: a warning
+    UPS_NO_LONGER_UPDATED = 0xC300
+    UPS_WRONG_TRANSACTION = 0xC301
+    UPS_ALREADY_IN_PROGRESS = 0xC302
+    UPS_NO_SUCH_INSTANCE = 0xC307
+    UPS_RECEIVER_UNKNOWN = 0xC308
+    UPS_NOT_SCHEDULED = 0xC309
+    UPS_ALREADY_COMPLETED = 0xC311
+    UPS_PERFORMER_UNREACHABLE = 0xC312
+    UPS_NO_CANCELLING = 0xC313  # the performer chooses not to cancel
+    UPS_ACTION_NOT_APPROPRIATE = 0xC314
+    UPS_NO_EVENTS = 0xC315
 
 
 @dataclass(frozen=True)
@@ -51,6 +91,7 @@ class Command:
     sop_instance_uid: str
     has_dataset: bool
     action_type: int = 0  # of an N-ACTION-RQ
+    attributes: tuple[int, ...] = ()  # tags that an N-GET-RQ asks for
 
 
 class CommandReceived(NamedTuple):
@@ -103,6 +144,29 @@ class Assembler:
         return CommandReceived(fragment.context_id, command)
 
 
+class DatasetCollector:
+    """The dataset of a request to a service, put together. Of one that is too long nothing is kept."""
+
+    def __init__(self) -> None:
+        self.too_long = False
+        self._value = bytearray()
+
+    def write(self, value: memoryview) -> None:
+        if self.too_long or len(self._value) + len(value) > MAX_DATASET_BYTES:
+            self.too_long = True
+            self._value.clear()
+        else:
+            self._value += value
+
+    @property
+    def value(self) -> bytes:
+        return bytes(self._value)
+
+
+# PS3.7 annex E.1: these name the *requested* class and instance, all other commands the affected ones.
+_REQUESTED = frozenset((CommandField.N_GET_RQ, CommandField.N_SET_RQ, CommandField.N_ACTION_RQ))
+
+
 def decode_command(data: bytes) -> Command:
     """ProtocolError when the command set is truncated or lacks what every command has."""
     elements: dict[int, bytes] = {}
@@ -117,15 +181,24 @@ def decode_command(data: bytes) -> Command:
         elements[element] = data[position : position + length]
         position += length
     field = _ushort(elements, 0x0100)
-    is_action = field == CommandField.N_ACTION_RQ  # which names the *requested* class and instance
+    requested = field in _REQUESTED
+    is_action = field == CommandField.N_ACTION_RQ
     return Command(
         field=field,
         message_id=_ushort(elements, 0x0110 if 0x0110 in elements else 0x0120),
-        sop_class_uid=_uid(elements, 0x0003 if is_action else 0x0002),
-        sop_instance_uid=_uid(elements, 0x1001 if is_action else 0x1000),
+        sop_class_uid=_uid(elements, 0x0003 if requested else 0x0002),
+        sop_instance_uid=_uid(elements, 0x1001 if requested else 0x1000),
         has_dataset=_ushort(elements, 0x0800) != NO_DATASET,
         action_type=_ushort(elements, 0x1008) if is_action and 0x1008 in elements else 0,
+        attributes=_tags(elements.get(0x1005, b"")) if field == CommandField.N_GET_RQ else (),
     )
+
+
+def _tags(value: bytes) -> tuple[int, ...]:
+    """Attribute Identifier List, AT: pairs of group and element."""
+    if len(value) % 4:
+        raise ProtocolError("a command set has no valid (0000,1005)")
+    return tuple(group << 16 | element for group, element in struct.iter_unpack("<HH", value))
 
 
 def _ushort(elements: dict[int, bytes], element: int) -> int:
@@ -140,13 +213,13 @@ def _uid(elements: dict[int, bytes], element: int) -> str:
     return value.decode("ascii", "replace")  # whole, although it may be invalid: cut, two could become one
 
 
-def response(request: Command, field: int, status: int, comment: str = "") -> bytes:
-    """The command set that answers `request` (PS3.7 9.3.1.2, 9.3.5.2, 10.3.5.2); `comment` is (0000,0902), LO."""
+def response(request: Command, field: int, status: int, comment: str = "", *, has_dataset: bool = False) -> bytes:
+    """The command set that answers `request` (PS3.7 9.3.1.2, 9.3.5.2, 10.3.2-5); `comment` is (0000,0902), LO."""
     parts = [_element(0x0002, _pad(request.sop_class_uid))] if request.sop_class_uid else []
     parts += [
         _element(0x0100, struct.pack("<H", field)),
         _element(0x0120, struct.pack("<H", request.message_id)),
-        _element(0x0800, struct.pack("<H", NO_DATASET)),
+        _element(0x0800, struct.pack("<H", ANY_DATASET if has_dataset else NO_DATASET)),
         _element(0x0900, struct.pack("<H", status)),
     ]
     if comment:
@@ -177,7 +250,7 @@ def event_report(message_id: int, sop_class_uid: str, sop_instance_uid: str, eve
             _element(0x0002, _pad(sop_class_uid)),
             _element(0x0100, struct.pack("<H", CommandField.N_EVENT_REPORT_RQ)),
             _element(0x0110, struct.pack("<H", message_id)),
-            _element(0x0800, struct.pack("<H", 0x0001)),
+            _element(0x0800, struct.pack("<H", ANY_DATASET)),
             _element(0x1000, _pad(sop_instance_uid)),
             _element(0x1002, struct.pack("<H", event_type)),
         ]

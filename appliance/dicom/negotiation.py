@@ -26,6 +26,11 @@ from appliance.dicom.pdu import AcceptedContext, AssociateRequest, ProposedConte
 
 VERIFICATION = "1.2.840.10008.1.1"
 STORAGE_COMMITMENT = "1.2.840.10008.1.20.1"  # Push Model
+MEDIA_CREATION = "1.2.840.10008.5.1.1.33"
+AVAILABILITY_NOTIFICATION = "1.2.840.10008.5.1.4.33"
+PERFORMED_STEP = "1.2.840.10008.3.1.2.3.3"  # of a modality
+UPS_PUSH = "1.2.840.10008.5.1.4.34.6.1"  # also the SOP class of each workitem, whatever the context (PS3.4 CC.3.1)
+UPS_WATCH = "1.2.840.10008.5.1.4.34.6.2"
 IMPLICIT_LE = "1.2.840.10008.1.2"
 EXPLICIT_LE = "1.2.840.10008.1.2.1"
 EXPLICIT_BE = "1.2.840.10008.1.2.2"
@@ -52,7 +57,7 @@ _REFERENCED = frozenset(f"1.2.840.10008.1.2.4.{n}" for n in (94, 95, 204, 205))
 
 _UNCOMPRESSED = (EXPLICIT_LE, DEFLATED_LE, EXPLICIT_BE, IMPLICIT_LE)  # worst choice last
 _PLAIN = (EXPLICIT_LE, EXPLICIT_BE, IMPLICIT_LE)  # nothing to inflate
-_SERVICES = {VERIFICATION: _UNCOMPRESSED, STORAGE_COMMITMENT: _PLAIN}  # what is not storage, and its syntaxes
+ASKED = (MEDIA_CREATION, AVAILABILITY_NOTIFICATION, PERFORMED_STEP, UPS_PUSH, UPS_WATCH)  # of the daemon
 
 
 def is_storage(uid: str) -> bool:
@@ -75,22 +80,27 @@ def choose_transfer_syntax(proposed: tuple[str, ...]) -> str:
     return next(syntax for syntax in _UNCOMPRESSED if syntax in standard)
 
 
-def negotiate(request: AssociateRequest, *, storage_commitment: bool = True) -> tuple[AcceptedContext, ...]:
-    services = dict(_SERVICES)
-    if not storage_commitment:
-        del services[STORAGE_COMMITMENT]
-    return tuple(_decide(context, services) for context in request.contexts)
+def negotiate(
+    request: AssociateRequest, *, storage_commitment: bool = True, services: bool = False
+) -> tuple[AcceptedContext, ...]:
+    """`services`: somebody answers those that are ASKED of the daemon."""
+    not_storage: dict[str, tuple[str, ...]] = {VERIFICATION: _UNCOMPRESSED}
+    if storage_commitment:
+        not_storage[STORAGE_COMMITMENT] = _PLAIN
+    if services:
+        not_storage.update(dict.fromkeys(ASKED, _PLAIN))
+    return tuple(_decide(context, not_storage) for context in request.contexts)
 
 
-def _decide(context: ProposedContext, services: dict[str, tuple[str, ...]]) -> AcceptedContext:
+def _decide(context: ProposedContext, not_storage: dict[str, tuple[str, ...]]) -> AcceptedContext:
     uid, proposed = context.abstract_syntax, context.transfer_syntaxes
-    if uid in services:
-        usable = tuple(syntax for syntax in proposed if syntax in services[uid])
+    if uid in not_storage:
+        usable = tuple(syntax for syntax in proposed if syntax in not_storage[uid])
     elif is_storage(uid):
         usable = tuple(syntax for syntax in proposed if _UID.fullmatch(syntax) and syntax not in _REFERENCED)
     else:
         return AcceptedContext(context.context_id, uid, IMPLICIT_LE, Result.ABSTRACT_SYNTAX_NOT_SUPPORTED)
     if not usable:
         return AcceptedContext(context.context_id, uid, IMPLICIT_LE, Result.TRANSFER_SYNTAXES_NOT_SUPPORTED)
-    chosen = usable[0] if uid in services else choose_transfer_syntax(usable)
+    chosen = usable[0] if uid in not_storage else choose_transfer_syntax(usable)
     return AcceptedContext(context.context_id, uid, chosen, Result.ACCEPTED)

@@ -16,16 +16,9 @@ from pydicom.filewriter import write_dataset
 from pydicom.sequence import Sequence
 
 from appliance.dicom.dimse import Command, CommandField, Status
+from appliance.dicom.elements import MAX_ITEMS, UnreadableError
 from appliance.dicom.negotiation import EXPLICIT_BE, EXPLICIT_LE, IMPLICIT_LE, STORAGE_COMMITMENT
-from appliance.dicom.storage_commitment import (
-    MAX_DATASET_BYTES,
-    MAX_INSTANCES,
-    WELL_KNOWN_INSTANCE,
-    Action,
-    UnreadableError,
-    decode_request,
-    encode_failures,
-)
+from appliance.dicom.storage_commitment import WELL_KNOWN_INSTANCE, decide, decode_request, encode_failures
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 SYNTAXES = (EXPLICIT_LE, IMPLICIT_LE, EXPLICIT_BE)
@@ -62,13 +55,9 @@ def verdict(
     sop: str = STORAGE_COMMITMENT,
     instance: str = WELL_KNOWN_INSTANCE,
     action: int = 1,
-    at_once: int = 1000,
 ):
     command = Command(CommandField.N_ACTION_RQ, 1, sop, instance, has_dataset=True, action_type=action)
-    arriving = Action(1, command, syntax)
-    for start in range(0, len(data), at_once):
-        arriving.write(memoryview(data)[start : start + at_once])
-    return arriving.decide()
+    return decide(command, data, syntax)
 
 
 def failed(report: bytes, syntax: str) -> list[tuple[str, str, int]]:
@@ -81,7 +70,7 @@ def failed(report: bytes, syntax: str) -> list[tuple[str, str, int]]:
 
 @pytest.mark.parametrize("syntax", SYNTAXES)
 def test_every_instance_is_reported_as_failed_and_none_as_committed(syntax):
-    status, report = verdict(encode(wanted("1.2.3", "1.2.34"), syntax), syntax, at_once=7)
+    status, report = verdict(encode(wanted("1.2.3", "1.2.34"), syntax), syntax)
     assert status == 0x0000
     assert failed(report, syntax) == [(CT, "1.2.3", 0x0110), (CT, "1.2.34", 0x0110)]
     found = decode(report, syntax)
@@ -179,25 +168,13 @@ def test_a_request_cut_anywhere_is_refused(syntax, undefined):
         assert verdict(data[:size], syntax).status == Status.PROCESSING_FAILURE
 
 
-def test_more_than_4_mib_are_not_kept():
-    command = Command(CommandField.N_ACTION_RQ, 1, STORAGE_COMMITMENT, WELL_KNOWN_INSTANCE, True, 1)
-    action = Action(1, command, EXPLICIT_LE)
-    for _ in range(MAX_DATASET_BYTES // 65536):
-        action.write(memoryview(bytes(65536)))
-    assert len(action._dataset) == MAX_DATASET_BYTES
-    action.write(memoryview(b"\0"))
-    action.write(memoryview(b"\0"))
-    assert len(action._dataset) == 0
-    assert action.decide() == (Status.RESOURCE_LIMITATION, b"")
-
-
 @pytest.mark.parametrize(("extra", "status"), [(0, Status.SUCCESS), (1, Status.RESOURCE_LIMITATION)])
 def test_more_instances_than_the_box_reads_in_one_go_are_refused(extra, status):
     item = encode(reference("1.2"))
-    body = (struct.pack("<HHI", 0xFFFE, 0xE000, len(item)) + item) * (MAX_INSTANCES + extra)
+    body = (struct.pack("<HHI", 0xFFFE, 0xE000, len(item)) + item) * (MAX_ITEMS + extra)
     head = encode(wanted("1.2.3"))[:18]
     data = head + struct.pack("<HH2sxxI", 8, 0x1199, b"SQ", len(body)) + body
-    assert verdict(data, at_once=1 << 20).status == status
+    assert verdict(data).status == status
 
 
 @settings(max_examples=600)

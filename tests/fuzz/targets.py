@@ -130,9 +130,7 @@ def commitment(data: bytes) -> bool:
         has_dataset=True,
         action_type=storage_commitment.REQUEST_COMMITMENT,
     )
-    action = storage_commitment.Action(1, command, syntax)
-    action.write(memoryview(data)[1:])
-    verdict = action.decide()
+    verdict = storage_commitment.decide(command, data[1:], syntax)
     assert bool(verdict.report) == (verdict.status == 0)
     return verdict.status == 0
 
