@@ -108,6 +108,19 @@ DELETE FROM claim WHERE source = :source AND claim_key = :claim_key AND study_ke
 -- name: drop_claims
 DELETE FROM claim WHERE source = :source AND claim_key = :claim_key;
 
+-- name: claims_by_key
+SELECT * FROM claim WHERE source = :source AND claim_key = :claim_key;
+
+-- name: end_claim
+UPDATE claim SET ended = 1 WHERE source = :source AND claim_key = :claim_key;
+
+-- name: studies_of_claim
+SELECT DISTINCT study.study_key FROM claim
+JOIN claimed_instance AS named ON named.claim = claim.id
+JOIN instance ON instance.sop_key = named.sop_key AND instance.duplicate = 0
+JOIN study ON study.id = instance.study
+WHERE claim.source = :source AND claim.claim_key = :claim_key;
+
 -- name: claims_of_study
 SELECT source, ended, listed, expected,
        CASE WHEN listed = 1 THEN (
@@ -257,7 +270,7 @@ UPDATE link SET expires_in_s = :expires_in_s WHERE id = :id;
 UPDATE link SET expires_at = :expires_at WHERE id = :id;
 
 -- name: forget_link_secret
-UPDATE link SET sealed = NULL WHERE id = :id;
+UPDATE link SET sealed = NULL, pin = iif(state = 'destroyed', NULL, pin) WHERE id = :id;
 
 -- name: links_with_expiry
 SELECT * FROM link WHERE state IN ('active', 'expired') AND expires_at IS NOT NULL

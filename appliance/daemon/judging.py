@@ -55,8 +55,37 @@ class Claims:
         self, tx: Transaction, source: Source, uid: str, study_uid: str, named: Sequence[Named], *, ended: bool = True
     ) -> None:
         """`study_uid` "": the source does not say of which study its instances are; several may be."""
+        self._put(tx, source, self.key(source, uid), self.study_key(study_uid) if study_uid else None, named, ended)
+
+    def begun(self, tx: Transaction, source: Source, uid: str) -> list[bytes]:
+        """Keys of the studies of which it has not said its last word."""
+        rows = tx.all("claims_by_key", source=str(source), claim_key=self.key(source, uid))
+        return [row["study_key"] for row in rows if not row["ended"]]
+
+    def is_known(self, tx: Transaction, source: Source, uid: str) -> bool:
+        return bool(tx.all("claims_by_key", source=str(source), claim_key=self.key(source, uid)))
+
+    def end(self, tx: Transaction, source: Source, uid: str, named: Sequence[Named]) -> None:
+        """Its last word. With several studies it is not said which of them has which instance."""
+        studies = self.begun(tx, source, uid)
+        self.withdraw(tx, source, uid)
+        self._put(tx, source, self.key(source, uid), studies[0] if len(studies) == 1 else None, named, ended=True)
+
+    def initiate(self, tx: Transaction, source: Source, uid: str) -> list[bytes]:
+        """Its list counts from now on; keys of the studies of which it names something that is here."""
         key = self.key(source, uid)
-        study_key = self.study_key(study_uid) if study_uid else None
+        tx.do("end_claim", source=str(source), claim_key=key)
+        return [row["study_key"] for row in tx.all("studies_of_claim", source=str(source), claim_key=key)]
+
+    def _put(
+        self,
+        tx: Transaction,
+        source: Source,
+        key: bytes,
+        study_key: bytes | None,
+        named: Sequence[Named],
+        ended: bool,
+    ) -> None:
         tx.do("drop_claim", source=str(source), claim_key=key, study_key=study_key)
         unique = {one.sop_instance_uid: one for one in named}
         claim = self._add(tx, source, key, study_key, len(unique), listed=True, ended=ended)

@@ -133,6 +133,21 @@ class Requesting:
             return False
         return True
 
+    def is_held(self, tx: Transaction, request: Request) -> bool:
+        """Whether it waits for a person to decide about a share."""
+        if request.row["share"] is not None:
+            return bool(tx.one("share", id=request.row["share"])["state"] == ShareState.HELD)
+        return any(share["state"] == ShareState.HELD for share in self.gathered(tx, request).shares)
+
+    def take_back(self, tx: Transaction, request: Request) -> bool:
+        """Before its slip is out: False when that is too late. A share that prints by itself goes on without it."""
+        slips = tx.all("slips_of_share", share=request.row["share"])
+        if any(slip["state"] in (*OUT, SlipState.PRINTING, SlipState.UNKNOWN) for slip in slips):
+            return False
+        self._transitions.note(tx, request.row["share"], f"no longer asked for by {request.row['asked_by']}")
+        self._transitions.unmint_requested(tx, request.row["share"])
+        return True
+
     def pieces(self, tx: Transaction, request: Request) -> int:
         """Slips that came out and work, copies counted (PS3.3 C.22.1, Total Number of Pieces of Media Created)."""
         if request.row["share"] is None:

@@ -5,6 +5,7 @@ A row is there before its request is answered, so it can be asked about after a 
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
@@ -22,6 +23,11 @@ AUDITED = {
     RequestEvent.CANCELLED: Kind.REQUEST_CANCELLED,
     RequestEvent.FAILED: Kind.REQUEST_FAILED,
 }
+
+
+def new_uid() -> str:
+    """Of an instance that we create (PS3.5 annex B.2)."""
+    return f"2.25.{uuid.uuid4().int}"
 
 
 @dataclass(frozen=True, repr=False)

@@ -21,7 +21,14 @@ from appliance.ports import Row, Transaction
 
 PAPER_LEFT = (SlipState.UNCONFIRMED, SlipState.PRINTED, SlipState.UNKNOWN)
 OUTSIDE = frozenset(
-    {Effect.REGISTER_LINK, Effect.DESTROY_LINK, Effect.RENEW_LINK, Effect.DELETE_SHARE, Effect.PRINT_SLIP}
+    {
+        Effect.REGISTER_LINK,
+        Effect.DESTROY_LINK,
+        Effect.RENEW_LINK,
+        Effect.DELETE_SHARE,
+        Effect.PRINT_SLIP,
+        Effect.PRINT_STAFF_SLIP,
+    }
 )
 
 LINK_REFUSED = "the vault refused its link"
@@ -146,6 +153,8 @@ class Transitions:
 
     def _post(self, tx: Transaction, effect: Effect, share: int, link: int | None, slip: int | None) -> None:
         slips = [slip]
+        if effect is Effect.PRINT_STAFF_SLIP and not tx.one("link", id=link)["pin"]:
+            return
         if effect is Effect.PRINT_SLIP and slip is None:  # the link was registered: its queued slips may go
             slips = [row["id"] for row in tx.all("slips_of_link", link=link) if row["state"] == SlipState.QUEUED]
         for one in slips:
@@ -168,9 +177,21 @@ class Transitions:
 
     def mint_requested(self, tx: Transaction, share: int) -> None:
         """Somebody asks for it now: a profile that prints on request has been waiting for this."""
-        arriving = any(study["state"] == "arriving" for study in tx.all("studies", share=share))
-        if self._waiting_mints(tx, share) and not arriving:
+        if self._prints_on_request(tx, share) and not self._live_links(tx, share):
             self.mint_now(tx, share)
+
+    def unmint_requested(self, tx: Transaction, share: int) -> None:
+        """Nobody asks for it any more: a profile that prints on request waits again."""
+        if self._prints_on_request(tx, share):
+            for link in self._live_links(tx, share):
+                self.link(tx, link, LinkEvent.REVOKED)
+
+    def _prints_on_request(self, tx: Transaction, share: int) -> bool:
+        return self._terms_of(self._row(tx, "share", share)).when is When.REQUEST
+
+    @staticmethod
+    def _live_links(tx: Transaction, share: int) -> list[int]:
+        return [row["id"] for row in tx.all("links", share=share) if row["state"] != LinkState.DESTROYED]
 
     @staticmethod
     def _waiting_mints(tx: Transaction, share: int) -> list[Row]:
