@@ -69,6 +69,13 @@ class FloodError(ProtocolError):
     hint = "Find out what runs at that address: a scanner, or a broken sender."
 
 
+class TokenWrongError(ProtocolError):
+    """An address asked over HTTP without a token, or with a wrong one, again and again."""
+
+    code = "token_wrong"
+    hint = "Compare the sender's token with what `slipway peers token NAME` printed, or make it a new one."
+
+
 class SpoolFullError(SlipwayError):
     code = "spool_full"
     hint = "Free space on the spool's disk, or wait until the relay has caught up; senders may try again."

@@ -22,7 +22,7 @@ from appliance.daemon.quotas import Quotas
 from appliance.daemon.transfers import Transfers
 from appliance.dicom.attributes import read_attributes
 from appliance.dicom.pdu import CALLED_AE_UNKNOWN, CALLING_AE_UNKNOWN, AssociateRequest, Rejection
-from appliance.errors import CertificateWrongError, FloodError, SlipwayError
+from appliance.errors import CertificateWrongError, FloodError, SlipwayError, TokenWrongError
 from appliance.formats import stream
 from appliance.formats.audit import Event, Kind, Outcome
 from appliance.formats.spool_frame import Receipt
@@ -33,7 +33,11 @@ log = logging.getLogger("slipway.receiving")
 BATCH = 64  # receipts a transaction: bounds how long a slip waits behind the others
 LULL_S = 0.02  # reception pauses: the moment to look inside what came, without slowing it
 LONGEST_DELAY_S = 0.5  # without a lull: a long series must not starve the relay
-ALERTS: dict[type[SlipwayError], Kind] = {CertificateWrongError: Kind.CERTIFICATE_WRONG, FloodError: Kind.FLOODED}
+ALERTS: dict[type[SlipwayError], Kind] = {
+    CertificateWrongError: Kind.CERTIFICATE_WRONG,
+    FloodError: Kind.FLOODED,
+    TokenWrongError: Kind.TOKENS_WRONG,
+}
 
 
 class Receiving:

@@ -69,6 +69,11 @@ def is_storage(uid: str) -> bool:
     return uid in _STORAGE_ELSEWHERE or (uid.startswith(_STORAGE_ROOTS) and not _NOT_STORAGE.fullmatch(uid))
 
 
+def is_receivable(transfer_syntax: str) -> bool:
+    """Whether an instance of a storage class is taken in it: all that hold their pixels, private ones too."""
+    return bool(_UID.fullmatch(transfer_syntax)) and transfer_syntax not in _REFERENCED
+
+
 def choose_transfer_syntax(proposed: tuple[str, ...]) -> str:
     """The one to receive in; the reasons are above."""
     standard = tuple(syntax for syntax in proposed if syntax.startswith(_DICOM_ROOT)) or proposed
@@ -97,7 +102,7 @@ def _decide(context: ProposedContext, not_storage: dict[str, tuple[str, ...]]) -
     if uid in not_storage:
         usable = tuple(syntax for syntax in proposed if syntax in not_storage[uid])
     elif is_storage(uid):
-        usable = tuple(syntax for syntax in proposed if _UID.fullmatch(syntax) and syntax not in _REFERENCED)
+        usable = tuple(syntax for syntax in proposed if is_receivable(syntax))
     else:
         return AcceptedContext(context.context_id, uid, IMPLICIT_LE, Result.ABSTRACT_SYNTAX_NOT_SUPPORTED)
     if not usable:

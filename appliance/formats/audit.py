@@ -38,6 +38,7 @@ class Kind(StrEnum):
     PEER_UNKNOWN = "peer-unknown"
     CERTIFICATE_WRONG = "certificate-wrong"
     FLOODED = "flooded"
+    TOKENS_WRONG = "tokens-wrong"
     WRISTBANDS_WRONG = "wristbands-wrong"
     TRAIL_READ = "trail-read"
 
@@ -137,6 +138,7 @@ _SENTENCES = {
     Kind.PEER_UNKNOWN: "{calling} at {address} is not known and was refused",
     Kind.CERTIFICATE_WRONG: "{address} was refused for its certificate",
     Kind.FLOODED: "{address} opened more connections than the box takes",
+    Kind.TOKENS_WRONG: "{address} asked over HTTP without a token that is known, again and again",
     Kind.WRISTBANDS_WRONG: "{about} wristbands in a row were scanned for which no slip waits",
     Kind.TRAIL_READ: "this trail was read ({about})",
 }

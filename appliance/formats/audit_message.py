@@ -76,6 +76,7 @@ EVENTS: dict[Kind, tuple[Code, str, Code | None]] = {
     Kind.PEER_UNKNOWN: (ALERT, "E", NODE_AUTHENTICATION),
     Kind.CERTIFICATE_WRONG: (ALERT, "E", NODE_AUTHENTICATION),
     Kind.FLOODED: (ALERT, "E", Code("flood", "Flood of connections", OWN)),
+    Kind.TOKENS_WRONG: (ALERT, "E", NODE_AUTHENTICATION),
     Kind.WRISTBANDS_WRONG: (ALERT, "E", Code("wristbands", "Wrong wristbands in a row", OWN)),
     Kind.TRAIL_READ: (Code("110101", "Audit Log Used"), "R", None),
 }
