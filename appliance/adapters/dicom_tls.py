@@ -24,6 +24,7 @@ from appliance.ports import Reception, Services, Spool
 # RFC 9325 section 4.2, in our order; without DHE, which it no longer recommends. TLS 1.3 has its own, all AEAD.
 SUITES = "ECDHE+AESGCM:ECDHE+CHACHA20"
 VERIFY = {"none": ssl.CERT_NONE, "optional": ssl.CERT_OPTIONAL, "required": ssl.CERT_REQUIRED}
+SECTION = "[[dicom.tls]]"
 AS_SERVICE = "Let the service read it: chown root:slipway FILE; chmod 640 FILE."
 
 HINTS = {  # by OpenSSL's reason
@@ -42,9 +43,10 @@ def server_context(
     key_file: str,
     client_ca_file: str = "",
     client_certificate: Literal["none", "optional", "required"] = "none",
+    section: str = SECTION,
 ) -> ssl.SSLContext:
-    """SettingsError that names the file which cannot be used, and what to do about it."""
-    _check_pair(certificate_file, key_file)
+    """SettingsError that names the file which cannot be used, by its key in `section`, and what to do about it."""
+    _check_pair(certificate_file, key_file, section)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers(SUITES)
@@ -55,52 +57,52 @@ def server_context(
         context.load_cert_chain(certificate_file, key_file)
     except OSError as error:  # ssl.SSLError is one
         hint = "Use a key of 2048 bits (RSA) or 256 bits (EC) at least, and SHA-256 or better."
-        raise SettingsError(f"[[dicom.tls]] certificate_file {certificate_file}: {_why(error)}", hint=hint) from error
+        raise SettingsError(f"{section} certificate_file {certificate_file}: {_why(error)}", hint=hint) from error
     if client_ca_file:
-        certificates(client_ca_file, "client_ca_file")
+        certificates(client_ca_file, "client_ca_file", section)
         context.load_verify_locations(client_ca_file)
     context.verify_mode = VERIFY[client_certificate]
     return context
 
 
-def certificates(path: str, key: str) -> list[x509.Certificate]:
+def certificates(path: str, key: str, section: str = SECTION) -> list[x509.Certificate]:
     """All of a PEM file, the box's own first. SettingsError when there is none."""
     try:
-        return x509.load_pem_x509_certificates(_read(path, key))
+        return x509.load_pem_x509_certificates(_read(path, key, section))
     except ValueError as error:
         hint = "Use a PEM file: -----BEGIN CERTIFICATE-----, the box's own first, then what signed it."
-        raise SettingsError(f"[[dicom.tls]] {key} {path} holds no certificate in PEM", hint=hint) from error
+        raise SettingsError(f"{section} {key} {path} holds no certificate in PEM", hint=hint) from error
 
 
-def expiries(path: str, key: str) -> list[datetime]:
-    return [certificate.not_valid_after_utc for certificate in certificates(path, key)]
+def expiries(path: str, key: str, section: str = SECTION) -> list[datetime]:
+    return [certificate.not_valid_after_utc for certificate in certificates(path, key, section)]
 
 
-def _check_pair(certificate_file: str, key_file: str) -> None:
-    certificate = certificates(certificate_file, "certificate_file")[0]
-    secret = _read(key_file, "key_file")
+def _check_pair(certificate_file: str, key_file: str, section: str) -> None:
+    certificate = certificates(certificate_file, "certificate_file", section)[0]
+    secret = _read(key_file, "key_file", section)
     try:
         key = load_pem_private_key(secret, password=None)
     except TypeError as error:  # OpenSSL would ask the terminal
         hint = f"Take the password off: openssl pkey -in {key_file} -out NEW; then chmod 640 NEW."
-        raise SettingsError(f"[[dicom.tls]] key_file {key_file} is locked with a password", hint=hint) from error
+        raise SettingsError(f"{section} key_file {key_file} is locked with a password", hint=hint) from error
     except ValueError as error:
         hint = "Use a PEM file: -----BEGIN PRIVATE KEY-----."
-        raise SettingsError(f"[[dicom.tls]] key_file {key_file} holds no private key in PEM", hint=hint) from error
+        raise SettingsError(f"{section} key_file {key_file} holds no private key in PEM", hint=hint) from error
     form = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     if certificate.public_key().public_bytes(*form) != key.public_key().public_bytes(*form):
         raise SettingsError(
-            f"[[dicom.tls]] key_file {key_file} is not the key of certificate_file {certificate_file}",
+            f"{section} key_file {key_file} is not the key of certificate_file {certificate_file}",
             hint="Use the key with which the certificate was requested; the box's certificate comes first in its file.",
         )
 
 
-def _read(path: str, key: str) -> bytes:
+def _read(path: str, key: str, section: str) -> bytes:
     try:
         return Path(path).read_bytes()
     except OSError as error:
         hint = AS_SERVICE if isinstance(error, PermissionError) else "Put the file there, or correct the settings."
-        raise SettingsError(f"[[dicom.tls]] {key} {path} cannot be read: {error.strerror}", hint=hint) from error
+        raise SettingsError(f"{section} {key} {path} cannot be read: {error.strerror}", hint=hint) from error
 
 
 def _why(error: OSError) -> str:
