@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from appliance.adapters import echo as echoing
+from appliance.adapters.pacs import echo_all
 from appliance.cli.output import DEFAULT_CONFIG, Config, Json, ask, load, mark, print_json, print_table, run
 from appliance.errors import NotFoundError
 
@@ -58,7 +58,7 @@ def echo(
             hint="The box calls those only whose port the settings name.",
         )
     calling = settings.profile[0].ae_title
-    answers = run(echoing.echo_all([(peer.address, peer.port or 0, peer.ae_title) for peer in peers], calling))
+    answers = run(echo_all([(peer.address, peer.port or 0, peer.ae_title) for peer in peers], calling))
     if json:
         print_json([{"ae_title": title, "answers": not wrong, "wrong": wrong} for title, wrong in answers])
     else:

@@ -17,8 +17,8 @@ from appliance.adapters.acceptor import Acceptor
 from appliance.adapters.association import Limits
 from appliance.adapters.audit_repository import SyslogRepository
 from appliance.adapters.control import ControlServer
-from appliance.adapters.echo import echo_all
 from appliance.adapters.journal import SqliteJournal
+from appliance.adapters.pacs import echo_all
 from appliance.adapters.printers import open_apart
 from appliance.adapters.scanner import open_scanner
 from appliance.adapters.spool import FileSpool

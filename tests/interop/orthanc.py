@@ -1,4 +1,4 @@
-"""Orthanc as a sender: what a PACS does when somebody presses "send"."""
+"""Orthanc as a sender (what a PACS does when somebody presses "send"), and as an archive that the box calls."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ class Orthanc:
         raise NotInTimeError("somebody else was always first to take Orthanc's ports")
 
     def _start(self) -> None:
-        self._http = free_port()
+        self._http, self.port = free_port(), free_port()
         settings = {
             "HttpPort": self._http,
             "RemoteAccessAllowed": False,
             "AuthenticationEnabled": False,
-            "DicomPort": free_port(),
+            "DicomPort": self.port,
             "StorageDirectory": str(self._folder / "storage"),
             "IndexDirectory": str(self._folder / "storage"),
             "Plugins": [],
@@ -66,6 +66,10 @@ class Orthanc:
 
     def knows_box_at(self, port: int) -> None:
         self.ask("/modalities/box", {"AET": CALLED, "Host": "127.0.0.1", "Port": port}, "PUT")
+
+    def holds(self, files: Sequence[Path]) -> None:
+        for file in files:
+            self.ask("/instances", file.read_bytes())
 
     def send(self, calling: str, port: int, files: Sequence[Path], *, willing: bool = True) -> None:
         self.knows_box_at(port)

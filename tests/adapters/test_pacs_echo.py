@@ -12,7 +12,7 @@ import pytest
 from pynetdicom import AE, evt
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
-from appliance.adapters.echo import echo, echo_all
+from appliance.adapters.pacs import echo, echo_all
 
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 NOT_FOUND = 0x0122
