@@ -48,6 +48,7 @@ class Status(IntEnum):
     PROCESSING_FAILURE = 0x0110  # of a performed procedure step: it may no longer be updated (PS3.4 F.7.2.2.2)
     DUPLICATE_SOP_INSTANCE = 0x0111
     NO_SUCH_SOP_INSTANCE = 0x0112
+    INVALID_ARGUMENT_VALUE = 0x0115
     INVALID_OBJECT_INSTANCE = 0x0117  # its UID is none
     NO_SUCH_SOP_CLASS = 0x0118
     MISSING_ATTRIBUTE = 0x0120
@@ -62,23 +63,21 @@ class Status(IntEnum):
 
     OPTIONAL_ATTRIBUTES_NOT_SUPPORTED = 0x0001  # a warning of N-GET: PS3.4 S.3.2.4.4, CC.2.7.4
 
-    ALREADY_INITIATED = 0xA510  # media creation, PS3.4 S.3.2.1.4
+    ALREADY_INITIATED = 0xA510  # media creation, PS3.4 S.3.2.1.4: of an N-CREATE
     ALREADY_COMPLETED = 0xC201  # PS3.4 S.3.2.3.4
-    CANNOT_BE_INTERRUPTED = 0xC202
+    NOT_INTERRUPTIBLE = 0xC202
     CANCELLATION_DENIED = 0xC203
 
-    UPS_ALREADY_CANCELED = 0xB304  # workitems, PS3.4 annex CC: a warning
+    UPS_NO_DELETION_LOCK = 0xB301  # workitems, PS3.4 annex CC: a warning, and the next one too
+    UPS_ALREADY_CANCELED = 0xB304
     UPS_NO_LONGER_UPDATED = 0xC300
-    UPS_WRONG_TRANSACTION = 0xC301
-    UPS_ALREADY_IN_PROGRESS = 0xC302
     UPS_NO_SUCH_INSTANCE = 0xC307
     UPS_RECEIVER_UNKNOWN = 0xC308
     UPS_NOT_SCHEDULED = 0xC309
     UPS_ALREADY_COMPLETED = 0xC311
-    UPS_PERFORMER_UNREACHABLE = 0xC312
-    UPS_NO_CANCELLING = 0xC313  # the performer chooses not to cancel
+    UPS_NOT_CANCELLED = 0xC313  # the performer chooses so
     UPS_ACTION_NOT_APPROPRIATE = 0xC314
-    UPS_NO_EVENTS = 0xC315
+    UPS_NO_EVENT_REPORTS = 0xC315
 
 
 @dataclass(frozen=True)

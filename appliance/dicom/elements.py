@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple, NoReturn, Union
 
 from appliance.dicom.charset import NAME_RESETS, TEXT_RESETS, Repertoire, repertoire
@@ -73,6 +74,12 @@ class InvalidValueError(UnreadableError):
         super().__init__(f"{_name(tag)} is not valid")
 
 
+class InvalidArgumentError(UnreadableError):
+    """Of an action: answers to an N-ACTION know no attributes (PS3.7 section 10.1.4.1.9)."""
+
+    status = Status.INVALID_ARGUMENT_VALUE
+
+
 class TooManyError(DatasetError):
     status = Status.RESOURCE_LIMITATION
 
@@ -113,6 +120,10 @@ class Item:
         else:
             text = "".join(letter for letter in raw.decode("ascii", "replace") if letter.isprintable())
         return text[:TEXT_MOST].strip(" \0")
+
+    def texts(self, tag: int) -> tuple[str, ...]:
+        """Each of several values that is not empty."""
+        return tuple(value for one in self.text(tag).split("\\") if (value := one.strip(" ")))
 
     def uid(self, tag: int) -> str:
         raw = self._raw(tag).rstrip(b"\0 ")
@@ -176,6 +187,15 @@ def _layout(transfer_syntax: str) -> Layout:
     if transfer_syntax == IMPLICIT_LE:
         return _IMPLICIT_LITTLE
     return _EXPLICIT_BIG if transfer_syntax == EXPLICIT_BE else _EXPLICIT_LITTLE
+
+
+@contextmanager
+def arguments() -> Iterator[None]:
+    """What is missing or wrong within is an argument of an N-ACTION."""
+    try:
+        yield
+    except (MissingAttributeError, MissingValueError, InvalidValueError) as error:
+        raise InvalidArgumentError(str(error)) from None
 
 
 class _Reader:
@@ -267,6 +287,11 @@ def write(elements: Elements, transfer_syntax: str) -> bytes:
     if not _is_ascii(elements):
         elements = {**elements, SPECIFIC_CHARACTER_SET: "ISO_IR 192"}
     return _written(elements, _layout(transfer_syntax))
+
+
+def chosen(elements: Elements, wanted: Collection[int]) -> Elements:
+    """What an N-GET asks for; nothing in particular means all."""
+    return {tag: value for tag, value in elements.items() if tag in wanted} if wanted else elements
 
 
 def reference(to: Reference) -> dict[int, Value]:
