@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -11,7 +10,7 @@ from appliance.core.health import Facts, sentences
 from appliance.core.link import LinkEvent, LinkState
 from appliance.core.share import ShareEvent, ShareState
 from appliance.core.slip import SlipState
-from appliance.daemon import interlock
+from appliance.daemon import interlock, notes
 from appliance.daemon.bell import Bell
 from appliance.daemon.peers import KnownPeer
 from appliance.daemon.printer_watch import PrinterWatch
@@ -19,6 +18,7 @@ from appliance.daemon.printing import Printing
 from appliance.daemon.receiving import Receiving
 from appliance.daemon.relaying import DISK_LOST
 from appliance.daemon.slip_desk import WHAT_TO_DO, SlipDesk, waiting
+from appliance.daemon.story import Story, local
 from appliance.daemon.transitions import SHORT_ID_CHARS, Transitions
 from appliance.errors import NotFoundError, NotPossibleError, SlipwayError
 from appliance.formats.audit import Event, Kind
@@ -52,7 +52,7 @@ class Operating:
         self._printing = printing
         self._printer = printer
         self._transitions = transitions
-        self._sealer = sealer
+        self._story = Story(sealer, clock)
         self._bell = bell
         self._clock = clock
         self._surroundings = surroundings
@@ -118,7 +118,7 @@ class Operating:
 
     async def _shares_list(self, arguments: dict[str, Any]) -> list[dict[str, Any]]:
         rows = await self._journal.run(lambda tx: self._list_patients(tx, "shares", arguments))
-        shares = [self._share(row) for row in rows]
+        shares = [self._story.head(row) for row in rows]
         return [share for share in shares if not arguments.get("held") or share["state"] == "held"]
 
     def _list_patients(self, tx: Transaction, what: str, arguments: dict[str, Any]) -> list[Row]:
@@ -129,23 +129,6 @@ class Operating:
             self._transitions.trail.record(tx, Event(Kind.PATIENTS_LISTED, by=_by(arguments), about=about))
         return rows
 
-    def _share(self, row: Row) -> dict[str, Any]:
-        return {
-            "id": row["share_id"].hex()[:SHORT_ID_CHARS],
-            "state": row["state"],
-            "patient": self._patient(row),
-            "profile": row["profile"],
-            "held_because": row["held_because"] if row["state"] == "held" else "",
-            "opened_at": _time(row["opened_at"]),
-            "images": row.get("instances"),
-            "at_vault": row.get("relayed"),
-        }
-
-    def _patient(self, row: Row) -> str:
-        """Initials and year of birth: enough to hand a slip to the right person, and all that lists ever show."""
-        display = self._sealer.open_json(b"display" + row["share_id"], row["display"])
-        return f"{display['initials']} {display['birth_year']}".strip()
-
     async def _shares_show(self, arguments: dict[str, Any]) -> dict[str, Any]:
         def work(tx: Transaction) -> dict[str, Any]:
             row = _find_share(tx, arguments["id"])
@@ -153,31 +136,6 @@ class Operating:
             return self._story(tx, row)
 
         return await self._journal.run(work)
-
-    def _story(self, tx: Transaction, row: Row) -> dict[str, Any]:
-        counts = tx.one("count_instances", share=row["id"])
-        share = self._share({**row, "instances": counts["received"], "relayed": counts["relayed"]})
-        share["studies"] = [
-            {"state": study["state"], "source": study["source"]} for study in tx.all("studies", share=row["id"])
-        ]
-        share["links"] = [self._link(link) for link in tx.all("links", share=row["id"])]
-        share["slips"] = [
-            {"number": slip["number"], "state": slip["state"], "copy": slip["copy"]}
-            for slip in tx.all("slips_of_share", share=row["id"])
-        ]
-        share["events"] = [
-            {"at": _time(event["at"]), "what": event["what"]} for event in tx.all("events_of_share", share=row["id"])
-        ]
-        return share
-
-    def _link(self, row: Row) -> dict[str, Any]:
-        pin = self._sealer.open(b"pin" + row["link_id"], row["pin"]).decode() if row["pin"] else ""
-        return {
-            "state": row["state"],
-            "factor": row["factor"],
-            "expires_at": _time(row["expires_at"]) if row["expires_at"] else "",
-            "pin": pin,
-        }
 
     async def _shares_revoke(self, arguments: dict[str, Any]) -> dict[str, Any]:
         return await self._change(arguments, ShareEvent.REVOKED)
@@ -206,8 +164,9 @@ class Operating:
             for link in links:
                 tx.do("set_link_expiry", id=link["id"], expires_in_s=seconds)
                 self._transitions.link(tx, link["id"], LinkEvent.RENEWED)
-            days = f"{seconds / DAY_S:g} days"
-            self._transitions.audit(tx, Kind.LINK_EXTENDED, row["id"], by=_by(arguments), about=days)
+            by, days = _by(arguments), seconds / DAY_S
+            self._transitions.note(tx, row["id"], notes.extended(days), by=by)
+            self._transitions.audit(tx, Kind.LINK_EXTENDED, row["id"], by=by, about=f"{days:g} days")
             return self._story(tx, row)
 
         result = await self._journal.run(work)
@@ -222,14 +181,12 @@ class Operating:
             {
                 "number": row["number"],
                 "state": row["state"],
-                "patient": self._share({**row, "state": "", "profile": "", "held_because": "", "opened_at": 0})[
-                    "patient"
-                ],
+                "patient": self._story.patient(row),
                 "share": row["share_id"].hex()[:SHORT_ID_CHARS],
                 "copy": row["copy"],
                 "link": row["link_state"],
-                "expires_at": _time(row["expires_at"]) if row["expires_at"] else "",
-                "printed_at": _time(row["printed_at"]) if row["printed_at"] else "",
+                "expires_at": local(row["expires_at"]) if row["expires_at"] else "",
+                "printed_at": local(row["printed_at"]) if row["printed_at"] else "",
                 "to_do": _to_do(row),
             }
             for row in rows
@@ -266,7 +223,7 @@ class Operating:
 
     async def _peers_list(self, _: dict[str, Any]) -> list[dict[str, Any]]:
         rows = await self._journal.run(lambda tx: tx.all("peers"))
-        return [row | {"first_seen": _time(row["first_seen"]), "last_seen": _time(row["last_seen"])} for row in rows]
+        return [row | {"first_seen": local(row["first_seen"]), "last_seen": local(row["last_seen"])} for row in rows]
 
     async def _peers_approve(self, arguments: dict[str, Any]) -> list[dict[str, Any]]:
         ae_title, address = str(arguments["ae_title"]), str(arguments.get("address", ""))
@@ -362,7 +319,3 @@ def _find_share(tx: Transaction, prefix: str) -> Row:
 
 def _renewable(link: Row) -> bool:
     return link["state"] in (LinkState.ACTIVE, LinkState.EXPIRED)
-
-
-def _time(at: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))

@@ -1,0 +1,35 @@
+"""Notes of a share's story that have facts in them: how they are written, and how they are read again.
+
+Terse, and in the journal for good: telling.py makes sentences of them. All others are the events' own names.
+"""
+
+from __future__ import annotations
+
+import re
+
+
+def came(sender: str, before: int, *, late: bool) -> str:
+    """Of a share's first image, of a further study's, and of one that comes when all seemed to be here."""
+    if not before:
+        return f"images from {sender}"
+    return f"{'late images' if late else 'another study'} after {before} from {sender}"
+
+
+def good_until(at: float) -> str:
+    """The vault has said until when a link opens; by its clock."""
+    return f"good until {at:.0f}"
+
+
+def all_up(count: int) -> str:
+    """All that came is behind the link."""
+    return f"all {count} at the vault"
+
+
+def extended(days: float) -> str:
+    return f"extended by {days:g} days"
+
+
+CAME = re.compile(r"(?P<what>images|late images|another study)(?: after (?P<before>\d+))? from (?P<sender>.*)", re.S)
+GOOD_UNTIL = re.compile(r"good until (\d+)")
+ALL_UP = re.compile(r"all (\d+) at the vault")
+EXTENDED = re.compile(r"extended by (.+)")
