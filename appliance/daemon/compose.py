@@ -153,7 +153,7 @@ def compose(settings: Settings, printer_sockets: Path | None = None) -> Box:
     interlock = Interlock(journal, transitions, sealer, bell, clock.now, patterns)
     device = settings.scanner.device
     scanning = Scanning(open_scanner(device), interlock) if device else None
-    manifesting = Manifesting(journal, sealer, settings.site.name, settings.site.language)
+    manifesting = Manifesting(journal, sealer, settings.site.name, settings.site.language, transitions)
     listening: list[str] = []
 
     def surroundings() -> dict[str, Any]:

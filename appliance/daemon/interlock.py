@@ -72,7 +72,7 @@ class Interlock:
             )
         for row in found:
             tx.do("open_interlock", id=row["id"], now=self._clock())
-            self._transitions.note(tx, row["share"], f"slip {row['number']} released by wristband")
+            self._transitions.note(tx, row["share"], f"slip {row['number']} released by wristband", by=by)
             self._transitions.audit(tx, Kind.SLIP_RELEASED, row["share"], slip=row["number"], by=by)
         self._count(tx, by, wrong=not found)
         return [row["number"] for row in found]

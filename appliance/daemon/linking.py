@@ -11,6 +11,7 @@ from functools import partial
 from appliance.core.link import LinkEvent, LinkState
 from appliance.core.relay import backoff_s
 from appliance.core.table import Effect
+from appliance.daemon import notes
 from appliance.daemon.bell import Bell
 from appliance.daemon.minting import open_link
 from appliance.daemon.transitions import Transitions
@@ -119,11 +120,13 @@ class Linking:
     def _registered(self, tx: Transaction, effect: Row, answer: RegisteredLink) -> None:
         self._transitions.at_vault(tx, effect["share"])
         tx.do("link_registered", id=effect["link"], expires_at=answer.expires_at, public_url=answer.public_url)
+        self._transitions.note(tx, effect["share"], notes.good_until(answer.expires_at))
         self._transitions.link(tx, effect["link"], LinkEvent.REGISTERED)
         tx.do("effect_done", id=effect["id"])
 
     def _renewed(self, tx: Transaction, effect: Row, expires_at: float) -> None:
         tx.do("link_renewed", id=effect["link"], expires_at=expires_at)
+        self._transitions.note(tx, effect["share"], notes.good_until(expires_at))
         tx.do("effect_done", id=effect["id"])
 
     def _refused(self, tx: Transaction, effect: Row, error: VaultRefusedError) -> None:

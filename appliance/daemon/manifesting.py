@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from appliance.core.completeness import StudyState, Verdict, share_state, together
+from appliance.daemon import notes
 from appliance.daemon.judging import verdicts
 from appliance.daemon.minting import open_share
+from appliance.daemon.transitions import Transitions
 from appliance.formats import base64url, manifest
 from appliance.formats.manifest import Instance, Manifest, Patient, Piece, Series, Study
 from appliance.formats.sealed import Sealer
@@ -35,8 +37,9 @@ class _Rows:
 
 
 class Manifesting:
-    def __init__(self, journal: Journal, sealer: Sealer, site: str, language: str) -> None:
+    def __init__(self, journal: Journal, sealer: Sealer, site: str, language: str, transitions: Transitions) -> None:
         self._journal = journal
+        self._transitions = transitions
         self._sealer = sealer
         self._site = site
         self._language = language
@@ -72,6 +75,15 @@ class Manifesting:
         rows = self._collect(tx, sealed.share)
         if rows is not None and _stamp(rows) == sealed.stamp:
             tx.do("share_clean", id=sealed.share)
+            self._note_whole(tx, rows)
+
+    def _note_whole(self, tx: Transaction, rows: _Rows) -> None:
+        """All that has come is behind the link; said once for so many images."""
+        settled = all(study["state"] != StudyState.ARRIVING for study in rows.studies)
+        if settled and all(instance["relayed"] for instance in rows.instances):
+            what = notes.all_up(len(rows.instances))
+            if tx.first("event_of_share", share=rows.share["id"], what=what) is None:
+                self._transitions.note(tx, rows.share["id"], what)
 
     def _make(self, rows: _Rows, generation: int) -> SealedManifest:
         share = rows.share

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from appliance.core.completeness import STUDIES, StudyEvent, StudyState
 from appliance.core.identity import Candidate, Identity, Placement, place
 from appliance.core.share import ShareEvent, ShareState
+from appliance.daemon import notes
 from appliance.daemon.minting import FirstImage, ShareSecrets, seal_share
 from appliance.daemon.transitions import Transitions
 from appliance.dicom.attributes import Attributes
@@ -147,6 +148,10 @@ class Placing:
     def _grow(self, tx: Transaction, arrived: Arrived, share: int, study_key: bytes) -> None:
         now = self._clock()
         row = tx.first("study", share=share, study_key=study_key)
+        if row is None or row["state"] != StudyState.ARRIVING:
+            before = tx.one("count_instances", share=share)["received"]
+            sender = arrived.receipt.arrival.calling_ae_title
+            self._transitions.note(tx, share, notes.came(sender, before, late=row is not None))
         if row is None:
             uid = self._sealer.seal(b"study" + study_key, arrived.attributes.study_uid.encode())
             study = tx.one("add_study", share=share, study_key=study_key, uid=uid, now=now)["id"]

@@ -79,7 +79,7 @@ class SlipDesk:
             for row in rows:
                 if row["state"] == SlipState.QUEUED and row["wristband"]:
                     raise NotPossibleError(f"slip {row['number']} waits for its patient's wristband", hint=LOCKED)
-                self._transitions.slip(tx, row["id"], SlipEvent.RELEASED)
+                self._transitions.slip(tx, row["id"], SlipEvent.RELEASED, by=str(arguments.get("by", "")))
                 tx.do("slip_queued", id=row["id"], now=self._clock())
             return rows
 
@@ -92,7 +92,7 @@ class SlipDesk:
             row = _find(tx, arguments)
             state = SlipState(row["state"])
             if state is SlipState.UNCONFIRMED:
-                state = self._transitions.slip(tx, row["id"], event)
+                state = self._transitions.slip(tx, row["id"], event, by=str(arguments.get("by", "")))
             elif (state, event) not in SAID_ALREADY:
                 raise NotPossibleError(f"a slip that is {state} cannot be {event}", hint=NOT_ASKED)
             newest = tx.all("slips_of_share", share=row["share"])[-1]["number"]

@@ -279,7 +279,7 @@ async def house(
     transfers = Transfers(transitions.trail, sealer)
     limits, alerts = Quotas(quotas, 0.9, filled), Alerts(transitions.trail, clock.now)
     receiving = Receiving(journal, spool, placing, peers, frozenset(profiles), bell, transfers, limits, alerts)
-    manifesting = Manifesting(journal, sealer, "St Mary's", "en")
+    manifesting = Manifesting(journal, sealer, "St Mary's", "en", transitions)
     looks = {title: ProfileLook(copies=copies) for title in profiles}
     look = SlipLook("St Mary's", "", "https://unset.example.org", 80, profiles=looks)
     profile = printer_profiles.find(model)
