@@ -380,6 +380,12 @@ WHERE state = 'open' AND visit_ends_at <= :now AND dirty = 0
                   AND slip.state IN ('queued', 'overdue', 'printing', 'unconfirmed'))
   AND NOT EXISTS (SELECT 1 FROM effect WHERE effect.share = share.id);
 
+-- name: shares_never_asked_for
+SELECT id FROM share WHERE state = 'open' AND visit_ends_at <= :now
+  AND NOT EXISTS (SELECT 1 FROM link WHERE link.share = share.id)
+  AND NOT EXISTS (SELECT 1 FROM effect WHERE effect.share = share.id AND effect.kind = 'mint-link')
+  AND NOT EXISTS (SELECT 1 FROM request WHERE request.share = share.id AND request.state IN ('pending', 'creating'));
+
 -- name: count_held
 SELECT count(*) AS n FROM share WHERE state = 'held';
 

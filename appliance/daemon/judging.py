@@ -15,6 +15,8 @@ from appliance.daemon.transitions import Transitions
 from appliance.formats.sealed import Sealer
 from appliance.ports import Row, Transaction
 
+KEPT_S = 3 * 86400.0  # an archive announces studies that are sent here days later, or never
+
 
 @dataclass(frozen=True, repr=False)
 class Named:
@@ -76,6 +78,10 @@ class Claims:
         key = self.key(source, uid)
         tx.do("end_claim", source=str(source), claim_key=key)
         return [row["study_key"] for row in tx.all("studies_of_claim", source=str(source), claim_key=key)]
+
+    def forget_old(self, tx: Transaction) -> None:
+        """What was said of studies that never came, or have gone."""
+        tx.do("drop_old_claims", before=self._clock() - KEPT_S)
 
     def _put(
         self,

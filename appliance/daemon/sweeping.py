@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from appliance.core.completeness import fell_quiet
 from appliance.core.link import LinkEvent, LinkState
@@ -21,7 +21,7 @@ log = logging.getLogger("slipway.sweeping")
 EVERY_S = 1.0
 FILES_EVERY = 10  # sweeps between two looks at the spool's files
 JUDGED_AFTER_S = 1.0  # while images come in, counting them each second would only slow them down
-TRAIL_EVERY = 60  # sweeps between two looks at the audit trail's old end
+TRAIL_EVERY = 60  # sweeps between two looks at the old end of whatever is not kept for ever
 
 
 class Sweeping:
@@ -39,6 +39,7 @@ class Sweeping:
         vault_now: Callable[[], float | None],
         *,
         keep_trail_s: float,
+        forget_old: Sequence[Callable[[Transaction], None]] = (),
         every_s: float = EVERY_S,
     ) -> None:
         self._journal = journal
@@ -52,6 +53,7 @@ class Sweeping:
         self._clock = clock
         self._vault_now = vault_now  # None before the vault has said what time it is
         self._keep_trail_s = keep_trail_s
+        self._forget_old = forget_old
         self._every_s = every_s
 
     async def run(self) -> None:
@@ -67,6 +69,8 @@ class Sweeping:
                 await self._free_files()
             if sweeps % TRAIL_EVERY == 0:
                 await self._journal.run(self._shorten_trail)
+                for forget in self._forget_old:
+                    await self._journal.run(forget)
 
     def _sweep(self, tx: Transaction) -> int:
         for name in ("clock_went_back_for_studies", "clock_went_back_for_shares"):
@@ -104,6 +108,8 @@ class Sweeping:
         return changed
 
     def _close(self, tx: Transaction) -> int:
+        for share in tx.all("shares_never_asked_for", now=self._clock()):
+            self._transitions.share(tx, share["id"], ShareEvent.REVOKED, "nobody asked for it within the visit")
         shares = tx.all("settled_shares", now=self._clock())
         for share in shares:
             self._transitions.share(tx, share["id"], ShareEvent.DELIVERED)

@@ -30,6 +30,8 @@ from appliance.daemon.printing import Printing
 from appliance.daemon.quotas import Quota, Quotas
 from appliance.daemon.receiving import Receiving
 from appliance.daemon.relaying import Relaying
+from appliance.daemon.requesting import Requesting
+from appliance.daemon.requests import Requests
 from appliance.daemon.slip_desk import SlipDesk
 from appliance.daemon.sweeping import Sweeping
 from appliance.daemon.transfers import Transfers
@@ -137,13 +139,16 @@ class House:
     transitions: Transitions
     transfers: Transfers
     claims: Claims
+    judging: Judging
+    requests: Requests
+    requesting: Requesting
     quotas: Quotas
     vault_time: list[float | None]
     tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict)
 
     def start(self, *names: str) -> None:
         """Workers by name; all of them when none is named."""
-        workers = ("receiving", "relaying", "linking", "printing", "watch", "sweeping")
+        workers = ("receiving", "relaying", "linking", "printing", "watch", "sweeping", "requesting")
         for name in names or workers:
             work: Coroutine[Any, Any, None] = getattr(self, name).run()
             self.tasks[name] = asyncio.create_task(work)
@@ -303,6 +308,8 @@ async def house(
     )
     quiet_s = dict.fromkeys(profiles, QUIET_S)
     claims = Claims(sealer, clock.now)
+    judging = Judging(claims, transitions)
+    requests = Requests(sealer, transitions.trail, clock.now)
 
     def vault_now() -> float | None:
         return vault_time[0]
@@ -334,7 +341,7 @@ async def house(
             receiving,
             transfers,
             transitions,
-            Judging(claims, transitions),
+            judging,
             quiet_s,
             bell,
             clock.now,
@@ -361,6 +368,11 @@ async def house(
         transitions,
         transfers,
         claims,
+        judging,
+        requests,
+        Requesting(
+            journal, requests, claims, transitions, sealer, bell, clock.now, poll_s=parts.look_every_s
+        ),
         limits,
         vault_time,
     )
