@@ -49,8 +49,10 @@ async def test_the_story_of_a_share_tells_what_happened_in_order(box: House) -> 
     (listed,) = await box.operating.command("shares-list", {})
     story = await box.operating.command("shares-show", {"id": listed["id"]})
     assert [event["what"] for event in story["events"]] == [
+        "images from CT1",
         "share opened",
         "link minted",
+        f"good until {box.vault.live_links[0].expires_at:.0f}",
         "link registered",
         "slip S-00001 started",
         "slip S-00001 confirmed",
