@@ -45,6 +45,19 @@ def _network(value: str) -> str:
     return value
 
 
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _client_name(value: str) -> str:
+    if not re.fullmatch("[A-Za-z0-9_-]{1,16}", value):
+        raise ValueError("a client's name is 1 to 16 letters, digits, _ and -")
+    return value
+
+
 def _http_url(value: str) -> str:
     parts = urlsplit(value)
     local = parts.hostname in ("127.0.0.1", "localhost", "::1")
@@ -174,6 +187,42 @@ class Dicom(_Section):
         return tuple(_host_port(value) for value in self.listen)
 
 
+class DicomwebClient(_Section):
+    """A sender over HTTP; its token: slipway peers token NAME."""
+
+    name: Annotated[str, AfterValidator(_client_name)]  # stands for a calling AE title
+    token_file: str = ""  # SHA-256 of its token; default: the systemd credential dicomweb.NAME, else PATH/dicomweb.NAME
+    profiles: tuple[AeTitle, ...] = ()  # to which it may send; none named: to all
+    address: Annotated[str, AfterValidator(_network)] | Literal[""] = ""  # from which alone; "" is any
+
+
+class DicomwebSettings(_Section):
+    """STOW-RS; off without `listen`."""
+
+    listen: tuple[Annotated[str, AfterValidator(_listener)], ...] = ()
+    certificate_file: str = ""
+    key_file: str = ""
+    client: tuple[DicomwebClient, ...] = ()
+
+    @model_validator(mode="after")
+    def _is_safe(self) -> Self:
+        if bool(self.certificate_file) != bool(self.key_file):
+            raise ValueError("certificate_file and key_file go together")
+        away = [value for value, (host, _) in zip(self.listen, self.addresses, strict=True) if not _is_loopback(host)]
+        if away and not self.certificate_file:
+            raise ValueError(f"{away[0]} needs certificate_file and key_file: without TLS only 127.0.0.1 and [::1]")
+        names = [client.name for client in self.client]
+        if len(set(names)) != len(names):
+            raise ValueError("each [[dicomweb.client]] needs a name of its own")
+        if self.listen and not names:
+            raise ValueError("listen needs a [[dicomweb.client]]: nobody could send")
+        return self
+
+    @property
+    def addresses(self) -> tuple[tuple[str, int], ...]:
+        return tuple(_host_port(value) for value in self.listen)
+
+
 class Profile(_Section):
     """An AE title that the box answers to, and what a share sent there means."""
 
@@ -255,6 +304,7 @@ class AuditSettings(_Section):
 class Settings(_Section):
     site: Site = Site()
     dicom: Dicom = Dicom()
+    dicomweb: DicomwebSettings = DicomwebSettings()
     profile: tuple[Profile, ...] = (Profile(ae_title="SHARE"),)
     printer: PrinterSettings = PrinterSettings()
     scanner: ScannerSettings = ScannerSettings()
@@ -268,7 +318,11 @@ class Settings(_Section):
         peers = {peer.ae_title: peer for peer in self.dicom.peer}
         if self.pacs.peer and (self.pacs.peer not in peers or peers[self.pacs.peer].port is None):
             raise ValueError(f"[pacs] peer {self.pacs.peer} needs a [[dicom.peer]] of this AE title with a port")
-        if self.scanner.profile and self.scanner.profile not in {profile.ae_title for profile in self.profile}:
+        titles = {profile.ae_title for profile in self.profile}
+        for client in self.dicomweb.client:
+            if missing := set(client.profiles) - titles:
+                raise ValueError(f"[[dicomweb.client]] {client.name}: {min(missing)} is no [[profile]]")
+        if self.scanner.profile and self.scanner.profile not in titles:
             raise ValueError(f"[scanner] profile {self.scanner.profile} is no [[profile]]")
         return self
 
