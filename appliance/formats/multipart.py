@@ -79,10 +79,11 @@ class MultipartReader:
                 yield Edge.ENDED
             self._state = _State.EPILOGUE if after is _After.LAST else _State.HEADERS
 
-    def finish(self) -> None:
-        """The body is over. FormatError when it breaks off before its last boundary."""
+    def finish(self) -> tuple[Event, ...]:
+        """The body is over: nothing more comes. FormatError when it breaks off before its last boundary."""
         if self._state is not _State.EPILOGUE:
             raise FormatError("the multipart body breaks off before its last boundary")
+        return ()
 
     def _find_end(self, data: bytes, at: int) -> int:
         """Where a boundary begins, or may begin; the end of `data` where none does."""

@@ -1,0 +1,157 @@
+"""A connection until HTTP begins on it: counted, and over TLS shaken hands with.
+
+aiohttp's own listener counts nobody and lets a handshake take a minute. What is said in HTTP is `dicomweb`'s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from appliance.errors import FloodError, ProtocolError, SlipwayError
+from appliance.ports import Reception
+
+FLOOD_TOLD_EVERY_S = 60.0  # of one address: a flood of connections must not become one of lines in the log
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a connection may take of the box."""
+
+    handshake_s: float = 5.0  # for TLS, before anything else
+    head_s: float = 15.0  # for a request's head, the first or, on a connection that is kept, the next
+    silence_s: float = 60.0  # within a body, and for taking the answer
+    slowest_bytes_per_s: float = 1024.0  # of a body, over `silence_s`; no clock runs while the box itself is behind
+    close_s: float = 2.0  # for what still comes after the answer
+    connections: int = 32  # each up to 1.5 MiB, and 7 MiB more for the answer to its 100,000th instance
+    late_s: float = 2.0  # that many wrong tokens are answered late
+
+
+class Entrance:
+    """Who is inside: an address may hold as many connections as are free for the others, so none takes the last."""
+
+    def __init__(self, http: Callable[[], asyncio.Protocol], reception: Reception, limits: Limits) -> None:
+        self.http = http
+        self.reception = reception
+        self.limits = limits
+        self._inside: Counter[str] = Counter()
+        self._flooding: set[str] = set()  # addresses that were complained of lately
+
+    @property
+    def connections(self) -> int:
+        return self._inside.total()
+
+    async def listen(
+        self, addresses: tuple[tuple[str, int], ...], tls: ssl.SSLContext | None
+    ) -> tuple[list[asyncio.Server], list[tuple[str, int]]]:
+        """The servers, and the (host, port) that were bound, port 0 resolved."""
+        servers = []
+        for host, port in addresses:
+            try:
+                servers.append(await asyncio.get_running_loop().create_server(lambda: Door(self, tls), host, port))
+            except OSError as error:
+                raise SlipwayError(
+                    f"cannot listen on {host}:{port}: {error.strerror}",
+                    hint="Another program may hold the port (ss -ltnp); a port under 1024 needs root or the service.",
+                ) from error
+        return servers, [socket.getsockname()[:2] for server in servers for socket in server.sockets]
+
+    def came(self, address: str) -> bool:
+        if self._inside[address] >= self.limits.connections - self.connections:
+            if address not in self._flooding:
+                self._flooding.add(address)
+                asyncio.get_running_loop().call_later(FLOOD_TOLD_EVERY_S, self._flooding.discard, address)
+                self.reception.complained(address, FloodError("it opens more connections for DICOMweb than it may"))
+            return False
+        self._inside[address] += 1
+        return True
+
+    def left(self, address: str) -> None:
+        self._inside[address] -= 1
+        if not self._inside[address]:
+            del self._inside[address]
+
+
+class Door(asyncio.Protocol):
+    """Hands everything on to HTTP, once there is somebody to hand it to."""
+
+    def __init__(self, entrance: Entrance, tls: ssl.SSLContext | None) -> None:
+        self._entrance = entrance
+        self._tls = tls
+        self._http: asyncio.Protocol | None = None
+        self._shaking: asyncio.Task[None] | None = None
+        self._early = b""  # came with the handshake's end, before its transport was at hand
+        self._inside = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - narrows the type that asyncio promises
+        self._address = str((transport.get_extra_info("peername") or ("",))[0])
+        self._inside = self._entrance.came(self._address)
+        if not self._inside:
+            transport.abort()
+        elif self._tls is None:
+            self._enter(transport)
+        else:
+            self._shaking = asyncio.get_running_loop().create_task(self._shake_hands(transport, self._tls))
+
+    def _enter(self, transport: asyncio.BaseTransport) -> None:
+        self._http = self._entrance.http()
+        self._http.connection_made(transport)
+        if self._early:
+            self._http.data_received(self._early)
+
+    async def _shake_hands(self, raw: asyncio.Transport, tls: ssl.SSLContext) -> None:
+        limits = self._entrance.limits
+        secured = None
+        if not raw.is_closing():
+            try:
+                secured = await asyncio.get_running_loop().start_tls(
+                    raw,
+                    self,
+                    tls,
+                    server_side=True,
+                    ssl_handshake_timeout=limits.handshake_s,
+                    ssl_shutdown_timeout=limits.close_s,
+                )
+            except OSError as error:  # ssl.SSLError, a reset and the time-out are
+                self._complain(error)
+                error.__traceback__ = None  # it holds the frame that holds the error: 0.3 MiB for the collector, each
+        self._shaking = None
+        if secured is None:
+            self.connection_lost(None)  # asyncio does not tell it of connections that end amid the handshake
+        else:
+            self._enter(secured)
+
+    def _complain(self, error: OSError) -> None:
+        if isinstance(error, ssl.SSLError):  # who only hangs up or says nothing is no news
+            why = (error.reason or "the connection broke").replace("_", " ").lower()
+            hint = "The sender calls with https:// and trusts this box's certificate; docs/dicomweb.md."
+            self._entrance.reception.complained(self._address, ProtocolError(f"no TLS handshake: {why}", hint=hint))
+
+    def data_received(self, data: bytes) -> None:
+        if self._http is None:
+            self._early += data
+        else:
+            self._http.data_received(data)
+
+    def eof_received(self) -> bool | None:
+        return self._http.eof_received() if self._http is not None else None
+
+    def pause_writing(self) -> None:
+        if self._http is not None:
+            self._http.pause_writing()
+
+    def resume_writing(self) -> None:
+        if self._http is not None:
+            self._http.resume_writing()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._inside:
+            self._inside = False
+            self._entrance.left(self._address)
+        if self._http is not None:
+            http, self._http = self._http, None
+            http.connection_lost(exc)
