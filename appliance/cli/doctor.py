@@ -35,7 +35,7 @@ def doctor(config: Config = DEFAULT_CONFIG, *, json: Json = False) -> None:
     findings: list[dict[str, str]] = []
     settings = _check(findings, "settings", lambda: settings_file.load(config))
     if isinstance(settings, Settings):
-        for name, check in (_CHECKS | (_TLS_CHECK if settings.dicom.tls else {})).items():
+        for name, check in (_CHECKS | (_TLS_CHECK if _has_tls(settings) else {})).items():
             _check(findings, name, lambda check=check: check(settings))  # type: ignore[misc]
     if json:
         print_json(findings)
@@ -120,6 +120,10 @@ def _disk(settings: Settings) -> str:
     return f"{free >> 30} GiB free under {folder}"
 
 
+def _has_tls(settings: Settings) -> bool:
+    return bool(settings.dicom.tls or (settings.dicomweb.listen and settings.dicomweb.certificate_file))
+
+
 def _tls(settings: Settings) -> str:
     from appliance.adapters import dicom_tls
 
@@ -129,6 +133,11 @@ def _tls(settings: Settings) -> str:
         for key, path in (("certificate_file", tls.certificate_file), ("client_ca_file", tls.client_ca_file)):
             if path:
                 expiries += [(expires, path) for expires in dicom_tls.expiries(path, key)]
+    web = settings.dicomweb
+    if web.listen and web.certificate_file:
+        dicom_tls.server_context(web.certificate_file, web.key_file, section="[dicomweb]")
+        path = web.certificate_file
+        expiries += [(expires, path) for expires in dicom_tls.expiries(path, "certificate_file", "[dicomweb]")]
     expires, path = min(expiries)
     hint = f"Have it renewed, put the new one into {path} and restart the service: systemctl restart slipway."
     if expires <= datetime.now(UTC):

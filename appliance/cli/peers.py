@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sys import stderr
 from typing import Annotated
 
 import typer
@@ -10,7 +11,7 @@ from appliance.adapters.pacs import echo_all
 from appliance.cli.output import DEFAULT_CONFIG, Config, Json, ask, load, mark, print_json, print_table, run
 from appliance.errors import NotFoundError
 
-app = typer.Typer(no_args_is_help=True, help="Who may send: list, approve; and who answers: echo.")
+app = typer.Typer(no_args_is_help=True, help="Who may send: list, approve, token; and who answers: echo.")
 
 COLUMNS = ("ae_title", "address", "state", "attempts", "first_seen", "last_seen")
 
@@ -40,6 +41,31 @@ def approve(
     else:
         for row in rows:
             print(f"{row['ae_title']} at {row['address']} may send now. Send the study again.")
+
+
+@app.command()
+def token(
+    name: Annotated[str, typer.Argument(help="Of a [[dicomweb.client]].")],
+    config: Config = DEFAULT_CONFIG,
+    *,
+    json: Json = False,
+) -> None:
+    """Make a sender over HTTP (DICOMweb) a new token. It is shown once; the one before ends with the next restart."""
+    from appliance.adapters import tokens
+
+    settings = load(config)
+    client = next((client for client in settings.dicomweb.client if client.name == name), None)
+    if client is None:
+        hint = "Add it to the settings first; docs/dicomweb.md has an example."
+        raise NotFoundError(f"no [[dicomweb.client]] has the name {name}", hint=hint)
+    path = tokens.place(settings.spool.path, name, client.token_file)
+    made = tokens.make(path)
+    if json:
+        print_json({"name": name, "token": made, "file": str(path)})
+    else:
+        print(made)
+        print("Give it to the sender now: the box keeps its SHA-256 only, and cannot show it again.", file=stderr)
+        print("Then: systemctl restart slipway", file=stderr)
 
 
 @app.command()

@@ -12,18 +12,20 @@ from pathlib import Path
 from typing import Any
 
 from appliance import __version__
-from appliance.adapters import dicom_tls, machine, system
+from appliance.adapters import dicom_tls, machine, system, tokens
 from appliance.adapters.acceptor import Acceptor
 from appliance.adapters.association import Limits
 from appliance.adapters.audit_repository import SyslogRepository
 from appliance.adapters.control import ControlServer
+from appliance.adapters.dicomweb import DicomwebServer
 from appliance.adapters.journal import SqliteJournal
 from appliance.adapters.pacs import echo_all
 from appliance.adapters.printers import open_apart
 from appliance.adapters.scanner import open_scanner
 from appliance.adapters.spool import FileSpool
 from appliance.adapters.vault import HttpVault
-from appliance.config import PeerSettings, Profile, Settings
+from appliance.adapters.web_admission import Client
+from appliance.config import DicomwebClient, PeerSettings, Profile, Settings
 from appliance.daemon.alerts import Alerts
 from appliance.daemon.auditing import Trail
 from appliance.daemon.bell import Bell
@@ -75,6 +77,7 @@ class Box:
     journal: SqliteJournal
     vault: HttpVault
     acceptor: Acceptor
+    dicomweb: DicomwebServer
     control: ControlServer
     receiving: Receiving
     relaying: Relaying
@@ -88,6 +91,7 @@ class Box:
     delivering: Delivering | None
     sealer: Sealer
     doors: list[Door]
+    web_door: Door
     listening: list[str]
 
 
@@ -125,7 +129,8 @@ def compose(settings: Settings, printer_sockets: Path | None = None) -> Box:
     placing = Placing({title: _rules(profile) for title, profile in profiles.items()}, transitions, sealer, clock.now)
     quiet_s = {title: profile.quiet_seconds for title, profile in profiles.items()}
     watch = PrinterWatch(printer)
-    desk = SlipDesk(journal, transitions, watch, bell, clock.now, job_ttl_s=settings.printer.job_ttl_minutes * MINUTE_S)
+    job_ttl_s = settings.printer.job_ttl_minutes * MINUTE_S
+    desk = SlipDesk(journal, transitions, watch, bell, clock.now, sealer, job_ttl_s=job_ttl_s)
     look = slip_look(settings, _vault_url(settings, vault))
     printing = Printing(journal, printer, model, look, transitions, sealer, bell, clock.now, watch, desk)
     trail, repository = transitions.trail, _repository(settings)
@@ -210,6 +215,7 @@ def compose(settings: Settings, printer_sockets: Path | None = None) -> Box:
         journal=journal,
         vault=vault,
         acceptor=Acceptor(spool, receiving, clock.now, _limits(settings)),
+        dicomweb=DicomwebServer(spool, receiving, clock.now, _clients(settings), frozenset(profiles)),
         control=ControlServer(folder, operating.command),
         receiving=receiving,
         relaying=Relaying(journal, spool, vault, manifesting, transitions, bell, clock.monotonic),
@@ -223,6 +229,7 @@ def compose(settings: Settings, printer_sockets: Path | None = None) -> Box:
         delivering=delivering,
         sealer=sealer,
         doors=_doors(settings),
+        web_door=_web_door(settings),
         listening=listening,
     )
 
@@ -265,6 +272,24 @@ def _doors(settings: Settings) -> list[Door]:
         context = dicom_tls.server_context(tls.certificate_file, tls.key_file, tls.client_ca_file, tls.asks)
         doors.append((tls.addresses, context))
     return doors
+
+
+def _web_door(settings: Settings) -> Door:
+    web = settings.dicomweb
+    if not (web.listen and web.certificate_file):
+        return web.addresses, None
+    return web.addresses, dicom_tls.server_context(web.certificate_file, web.key_file, section="[dicomweb]")
+
+
+def _clients(settings: Settings) -> list[Client]:
+    return [_client(settings, client) for client in settings.dicomweb.client if settings.dicomweb.listen]
+
+
+def _client(settings: Settings, client: DicomwebClient) -> Client:
+    digest = tokens.read_sha256(tokens.place(settings.spool.path, client.name, client.token_file), client.name)
+    profiles = frozenset(client.profiles or (profile.ae_title for profile in settings.profile))
+    known = KnownPeer.of(client.name, client.address) if client.address else None
+    return Client(client.name, digest, profiles, lambda address: known is None or known.is_at(client.name, address))
 
 
 def slip_look(settings: Settings, public_url: str = "") -> SlipLook:

@@ -82,9 +82,11 @@ async def _run(box: Box) -> None:
     finally:
         recovery.cancel()
         await box.acceptor.stop()
+        await box.dicomweb.stop()
         await box.control.stop()
         box.spool.stop()
         box.acceptor.hang_up()
+        await box.dicomweb.hang_up()
         await box.vault.close()
         if told:
             await box.receiving.settle()
@@ -129,6 +131,10 @@ async def _start(box: Box, recovery: asyncio.Task[None]) -> None:
         box.listening += [f"{host}:{port}" + (" (TLS)" if tls else "") for host, port in bound]
     for address in box.listening:
         log.info("listening for DICOM on %s", address)
+    addresses, tls = box.web_door
+    for host, port in await box.dicomweb.listen(addresses, tls):
+        box.listening.append(f"{host}:{port} (DICOMweb{', TLS' if tls else ''})")
+        log.info("listening for DICOMweb on %s:%s%s", host, port, " (TLS)" if tls else "")
     system.notify("READY=1")
 
 
