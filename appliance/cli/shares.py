@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from appliance.cli.output import DEFAULT_CONFIG, Config, Json, ask, print_json, print_table
+from appliance.cli.story import head_lines, story_lines
 
 app = typer.Typer(no_args_is_help=True, help="What patients were given: list, show, revoke, extend, release.")
 
@@ -72,17 +73,4 @@ def _tell(share: dict[str, Any], *, json: bool) -> None:
     if json:
         print_json(share)
         return
-    print(f"Share {share['id']}, {share['state']}; patient {share['patient'] or 'unknown'}; sent to {share['profile']}")
-    if share["held_because"]:
-        print(f"  Held because {share['held_because']}.")
-    print(f"  {share['images']} image(s) received, {share['at_vault']} at the vault")
-    for study in share["studies"]:
-        print(f"  Study: {study['state']}" + (f", {study['source']}" if study["source"] else ""))
-    for slip in share["slips"]:
-        print(f"  Slip {slip['number']}: {slip['state']}" + (f" (copy {slip['copy']})" if slip["copy"] > 1 else ""))
-    for link in share["links"]:
-        until = f" until {link['expires_at']}" if link["expires_at"] else ""
-        print(f"  Link: {link['state']}{until}" + (f", PIN {link['pin']}" if link["pin"] else ""))
-    print("  What happened:")
-    for event in share["events"]:
-        print(f"    {event['at']}  {event['what']}")
+    print(*head_lines(share), *story_lines(share), sep="\n")
