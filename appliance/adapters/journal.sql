@@ -108,7 +108,7 @@ DELETE FROM claim WHERE source = :source AND claim_key = :claim_key AND study_ke
 -- name: drop_claims
 DELETE FROM claim WHERE source = :source AND claim_key = :claim_key;
 
--- name: claims_by_key
+-- name: claim_by_key
 SELECT * FROM claim WHERE source = :source AND claim_key = :claim_key;
 
 -- name: end_claim

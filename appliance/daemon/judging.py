@@ -59,24 +59,24 @@ class Claims:
         """`study_uid` "": the source does not say of which study its instances are; several may be."""
         self._put(tx, source, self.key(source, uid), self.study_key(study_uid) if study_uid else None, named, ended)
 
-    def begun(self, tx: Transaction, source: Source, uid: str) -> list[bytes]:
-        """Keys of the studies of which it has not said its last word."""
-        rows = tx.all("claims_by_key", source=str(source), claim_key=self.key(source, uid))
-        return [row["study_key"] for row in rows if not row["ended"]]
+    def has_ended(self, tx: Transaction, source: Source, uid: str) -> bool | None:
+        """Whether it has said its last word; None when nothing is known of it."""
+        row = tx.first("claim_by_key", source=str(source), claim_key=self.key(source, uid))
+        return None if row is None else bool(row["ended"])
 
-    def is_known(self, tx: Transaction, source: Source, uid: str) -> bool:
-        return bool(tx.all("claims_by_key", source=str(source), claim_key=self.key(source, uid)))
+    def name_anew(self, tx: Transaction, source: Source, uid: str, named: Sequence[Named]) -> None:
+        """The same source, of the same study, with another list; its last word is not said yet."""
+        key = self.key(source, uid)
+        study_key = tx.one("claim_by_key", source=str(source), claim_key=key)["study_key"]
+        self._put(tx, source, key, study_key, named, ended=False)
 
-    def end(self, tx: Transaction, source: Source, uid: str, named: Sequence[Named]) -> None:
-        """Its last word. With several studies it is not said which of them has which instance."""
-        studies = self.begun(tx, source, uid)
-        self.withdraw(tx, source, uid)
-        self._put(tx, source, self.key(source, uid), studies[0] if len(studies) == 1 else None, named, ended=True)
-
-    def initiate(self, tx: Transaction, source: Source, uid: str) -> list[bytes]:
-        """Its list counts from now on; keys of the studies of which it names something that is here."""
+    def end(self, tx: Transaction, source: Source, uid: str) -> list[bytes]:
+        """Its list counts from now on; keys of the studies that this concerns."""
         key = self.key(source, uid)
         tx.do("end_claim", source=str(source), claim_key=key)
+        study_key = tx.one("claim_by_key", source=str(source), claim_key=key)["study_key"]
+        if study_key is not None:
+            return [study_key]
         return [row["study_key"] for row in tx.all("studies_of_claim", source=str(source), claim_key=key)]
 
     def forget_old(self, tx: Transaction) -> None:

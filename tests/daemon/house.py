@@ -15,12 +15,14 @@ from pydicom.dataset import Dataset
 from appliance.adapters.journal import SqliteJournal
 from appliance.adapters.spool import FileSpool
 from appliance.daemon.alerts import Alerts
+from appliance.daemon.announcing import Announcing
 from appliance.daemon.bell import Bell
 from appliance.daemon.facing import ProfileLook, SlipLook
 from appliance.daemon.interlock import Interlock
 from appliance.daemon.judging import Claims, Judging
 from appliance.daemon.linking import Linking
 from appliance.daemon.manifesting import Manifesting
+from appliance.daemon.media_requests import MediaRequests
 from appliance.daemon.minting import LinkTerms
 from appliance.daemon.operating import Operating
 from appliance.daemon.peers import Peers, UnknownPeers
@@ -32,10 +34,12 @@ from appliance.daemon.receiving import Receiving
 from appliance.daemon.relaying import Relaying
 from appliance.daemon.requesting import Requesting
 from appliance.daemon.requests import Requests
+from appliance.daemon.serving import Serving
 from appliance.daemon.slip_desk import SlipDesk
 from appliance.daemon.sweeping import Sweeping
 from appliance.daemon.transfers import Transfers
 from appliance.daemon.transitions import Transitions
+from appliance.dicom import negotiation
 from appliance.formats import link as links
 from appliance.formats import printer_profiles
 from appliance.formats.audit import Event
@@ -142,13 +146,14 @@ class House:
     judging: Judging
     requests: Requests
     requesting: Requesting
+    serving: Serving
     quotas: Quotas
     vault_time: list[float | None]
     tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict)
 
     def start(self, *names: str) -> None:
         """Workers by name; all of them when none is named."""
-        workers = ("receiving", "relaying", "linking", "printing", "watch", "sweeping", "requesting")
+        workers = ("receiving", "relaying", "linking", "printing", "watch", "sweeping", "requesting", "serving")
         for name in names or workers:
             work: Coroutine[Any, Any, None] = getattr(self, name).run()
             self.tasks[name] = asyncio.create_task(work)
@@ -310,6 +315,14 @@ async def house(
     claims = Claims(sealer, clock.now)
     judging = Judging(claims, transitions)
     requests = Requests(sealer, transitions.trail, clock.now)
+    requesting = Requesting(
+        journal, requests, claims, transitions, sealer, bell, clock.now, poll_s=parts.look_every_s
+    )
+    media = MediaRequests(journal, requests, requesting, claims, judging, watch, bell)
+    announcing, serving = Announcing(journal, claims, judging, bell), Serving()
+    serving.also(negotiation.MEDIA_CREATION, media.handlers)
+    serving.also(negotiation.AVAILABILITY_NOTIFICATION, announcing.of_availability)
+    serving.also(negotiation.PERFORMED_STEP, announcing.of_steps)
 
     def vault_now() -> float | None:
         return vault_time[0]
@@ -370,9 +383,8 @@ async def house(
         claims,
         judging,
         requests,
-        Requesting(
-            journal, requests, claims, transitions, sealer, bell, clock.now, poll_s=parts.look_every_s
-        ),
+        requesting,
+        serving,
         limits,
         vault_time,
     )

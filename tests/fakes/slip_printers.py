@@ -132,3 +132,14 @@ class SlowPrinter(GoodPrinter):
         self.started.set()
         await self._finished.wait()
         return await super().print(job)
+
+
+class TroubledPrinter(GoodPrinter):
+    """Prints nothing until its trouble is taken away."""
+
+    def __init__(self, trouble: PrinterStatus) -> None:
+        super().__init__()
+        self.trouble: PrinterStatus | None = trouble
+
+    async def status(self) -> PrinterStatus:
+        return self.trouble or await super().status()

@@ -1,0 +1,181 @@
+"""The box as a CD robot: what a PACS's burn button brings about, and what the PACS is told of it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from appliance.daemon.minting import When
+from appliance.daemon.requesting import MISSING_FOR_S
+from appliance.ports import Paper, PrinterStatus
+from tests.daemon.asking import REQUEST, cancel, create, initiate, progress, until_told
+from tests.daemon.conftest import MakeHouse
+from tests.daemon.house import House, Image, images, terms
+from tests.fakes.slip_printers import TroubledPrinter
+from tests.fakes.vault import DownVault
+
+ROBOT = {"SHARE": terms(when=When.REQUEST)}
+
+
+@pytest.fixture
+async def robot(make_house: MakeHouse) -> AsyncIterator[House]:
+    async with make_house(profiles=ROBOT) as one:
+        one.start()
+        yield one
+
+
+async def test_stored_created_initiated_and_done(robot: House) -> None:
+    await robot.send(*images("A", 3))
+    assert (await create(robot, *images("A", 3))).status == 0
+    assert (await progress(robot)).ExecutionStatus == "IDLE"
+    assert not robot.printer.jobs
+    assert (await initiate(robot)).status == 0
+    told = await until_told(robot, "DONE")
+    assert (told.ExecutionStatusInfo, told.TotalNumberOfPiecesOfMediaCreated) == ("NORMAL", 1)
+    assert len(robot.opened().datasets) == 3
+    assert robot.opened().manifest.source == "3 of 3 images, as they were asked for"
+
+
+async def test_a_request_that_is_never_initiated_prints_nothing(robot: House) -> None:
+    await robot.send(*images("A", 3))
+    await create(robot, *images("A", 3))
+    await robot.settled()
+    robot.clock.advance(3600)
+    assert not robot.printer.jobs
+
+
+async def test_an_instance_that_never_comes_is_named_with_its_reason(robot: House) -> None:
+    await robot.send(Image(number=1))
+    await create(robot, *images("A", 2))
+    await initiate(robot)
+    await robot.settled()
+    assert (await progress(robot)).ExecutionStatus == "PENDING"
+    robot.clock.advance(MISSING_FOR_S)
+    told = await until_told(robot, "FAILURE")
+    assert told.ExecutionStatusInfo == "NO_INSTANCE"
+    failed = [(item.ReferencedSOPInstanceUID, item.FailureReason) for item in told.FailedSOPSequence]
+    assert failed == [(Image(number=2).uid, 0x0112)]
+
+
+@pytest.mark.parametrize(
+    ("status", "info"),
+    [
+        (PrinterStatus(reachable=True, paper=Paper.OUT), "OUT_OF_SUPPLIES"),
+        (PrinterStatus(reachable=True, cover_open=True), "CHECK_MCD_OP"),
+        (PrinterStatus(reachable=True, error=True), "CHECK_MCD_SRV"),
+        (PrinterStatus(reachable=False), "CHECK_MCD_SRV"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+async def test_what_keeps_the_printer_is_told_in_the_standards_terms(
+    make_house: MakeHouse, status: PrinterStatus, info: str
+) -> None:
+    printer = TroubledPrinter(status)
+    async with make_house(profiles=ROBOT, printer=printer) as box:
+        box.start()
+        await box.send(Image())
+        await create(box, Image())
+        await initiate(box)
+        assert (await until_told(box, "CREATING")).ExecutionStatusInfo == info
+        printer.trouble = None
+        await until_told(box, "DONE")
+
+
+async def test_a_vault_that_is_down_is_never_a_failure(make_house: MakeHouse) -> None:
+    async with make_house(profiles=ROBOT, vault=DownVault()) as box:
+        box.start()
+        await box.send(Image())
+        await create(box, Image())
+        await initiate(box)
+        assert (await until_told(box, "CREATING")).ExecutionStatusInfo == "NORMAL"
+        box.clock.advance(1e5)
+        assert (await progress(box)).ExecutionStatus == "CREATING"
+
+
+async def test_a_held_share_asks_for_an_operator(robot: House) -> None:
+    await robot.send(Image(patient_id=" "))
+    await create(robot, Image())
+    await initiate(robot)
+    await robot.settled()
+    told = await progress(robot)
+    assert (told.ExecutionStatus, told.ExecutionStatusInfo) == ("PENDING", "CHECK_MCD_OP")
+
+
+async def test_the_number_of_copies_and_what_the_slip_is_to_say_come_with_the_share(robot: House) -> None:
+    await robot.send(Image())
+    await create(robot, Image(), LabelText="Knee", BarcodeValue="4711", MediaDisposition="Dr Lindqvist")
+    await initiate(robot, copies=2, priority="HIGH")
+    told = await until_told(robot, "DONE")
+    assert told.TotalNumberOfPiecesOfMediaCreated == 2
+    assert len(robot.printer.jobs) == 2
+    assert len(set(robot.printer.links)) == 1
+    share = (await robot.shares())[0]
+    assert (share["copies"], share["urgent"]) == (2, 1)
+
+
+async def test_the_same_request_is_not_created_twice(robot: House) -> None:
+    assert (await create(robot, Image())).status == 0
+    assert (await create(robot, Image())).status == 0x0111
+    await initiate(robot)
+    assert (await create(robot, Image())).status == 0xA510
+
+
+async def test_a_request_is_initiated_once(robot: House) -> None:
+    await create(robot, Image())
+    assert (await initiate(robot)).status == 0
+    assert (await initiate(robot)).status == 0xA510
+
+
+async def test_the_box_gives_out_a_uid_where_the_pacs_leaves_it_to_it(robot: House) -> None:
+    uid = (await create(robot, Image(), uid="")).sop_instance_uid
+    assert uid.startswith("2.25.")
+    assert (await progress(robot, uid=uid)).ExecutionStatus == "IDLE"
+
+
+async def test_a_request_without_instances_is_refused(robot: House) -> None:
+    assert (await create(robot)).status in (0x0120, 0x0121)
+
+
+async def test_what_is_not_known_cannot_be_initiated(robot: House) -> None:
+    assert (await initiate(robot)).status == 0x0112
+
+
+async def test_cancelled_before_its_images_are_here_it_prints_none(robot: House) -> None:
+    await create(robot, *images("A", 2))
+    await initiate(robot)
+    assert (await cancel(robot)).status == 0
+    await robot.send(*images("A", 2))
+    await robot.settled()
+    assert not robot.printer.jobs
+    assert (await progress(robot)).ExecutionStatus == "FAILURE"
+
+
+async def test_a_slip_that_is_out_cannot_be_cancelled(robot: House) -> None:
+    await robot.send(Image())
+    await create(robot, Image())
+    await initiate(robot)
+    await until_told(robot, "DONE")
+    assert (await cancel(robot)).status == 0xC201
+
+
+async def test_a_request_is_known_after_a_restart_for_a_day_and_more(make_house: MakeHouse) -> None:
+    async with make_house(profiles=ROBOT) as box:
+        box.start()
+        await box.send(Image())
+        await create(box, Image())
+        await initiate(box)
+        await until_told(box, "DONE")
+    async with make_house(profiles=ROBOT) as box:
+        box.start()
+        box.clock.advance(26 * 3600.0)
+        await box.journal.run(box.requests.forget_old)
+        assert (await progress(box)).ExecutionStatus == "DONE"
+
+
+async def test_who_asked_stands_in_the_trail(robot: House) -> None:
+    await create(robot, Image(), uid=REQUEST)
+    await initiate(robot)
+    await cancel(robot)
+    told = [(str(event.kind), event.by) for event in await robot.trail() if event.by]
+    assert told == [("share-requested", "PACS"), ("request-cancelled", "PACS")]
