@@ -21,9 +21,7 @@ from appliance.dicom.dimse import CommandField
 from appliance.dicom.negotiation import (
     ASKED,
     AVAILABILITY_NOTIFICATION,
-    EXPLICIT_BE,
     EXPLICIT_LE,
-    IMPLICIT_LE,
     MEDIA_CREATION,
     PERFORMED_STEP,
     UPS_PUSH,
@@ -32,11 +30,11 @@ from appliance.dicom.negotiation import (
 from appliance.formats.sealed import Sealer
 from appliance.ports import ServiceAnswer, Services
 from tests.adapters.test_spool import KEY
-from tests.dicom.test_storage_commitment import decode, encode, wanted
+from tests.dicom.datasets import SYNTAXES, decode, encode
+from tests.dicom.test_storage_commitment import wanted
 from tests.fakes.peers import CT, LITTLE, VERIFICATION, OpenReception, RawPeer, any_command
 from tests.fakes.services import PatientServices, PromptServices
 
-SYNTAXES = (EXPLICIT_LE, IMPLICIT_LE, EXPLICIT_BE)
 T = TypeVar("T")
 INSTANCE = "1.2.826.0.1.3680043.10.1733.5"
 

@@ -22,7 +22,8 @@ from appliance.adapters.spool import FileSpool
 from appliance.daemon.compose import compose
 from appliance.formats.sealed import Sealer
 from tests.adapters.test_spool import KEY
-from tests.dicom.test_storage_commitment import CT, SYNTAXES, decode, encode, wanted
+from tests.dicom.datasets import CT, SYNTAXES, decode, encode
+from tests.dicom.test_storage_commitment import wanted
 from tests.fakes.peers import LITTLE, VERIFICATION, AbortedError, OpenReception, RawPeer, element
 from tests.fakes.spool import read_back
 

@@ -4,41 +4,18 @@ from __future__ import annotations
 
 import struct
 import warnings
-from io import BytesIO
 
-import pydicom
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
-from pydicom.filebase import DicomBytesIO
-from pydicom.filewriter import write_dataset
 from pydicom.sequence import Sequence
 
 from appliance.dicom.dimse import Command, CommandField, Status
 from appliance.dicom.elements import MAX_ITEMS, UnreadableError
-from appliance.dicom.negotiation import EXPLICIT_BE, EXPLICIT_LE, IMPLICIT_LE, STORAGE_COMMITMENT
+from appliance.dicom.negotiation import EXPLICIT_LE, IMPLICIT_LE, STORAGE_COMMITMENT
 from appliance.dicom.storage_commitment import WELL_KNOWN_INSTANCE, decide, decode_request, encode_failures
-
-CT = "1.2.840.10008.5.1.4.1.1.2"
-SYNTAXES = (EXPLICIT_LE, IMPLICIT_LE, EXPLICIT_BE)
-
-
-def encode(dataset: Dataset, syntax: str = EXPLICIT_LE) -> bytes:
-    stream = DicomBytesIO()
-    stream.is_implicit_VR, stream.is_little_endian = syntax == IMPLICIT_LE, syntax != EXPLICIT_BE
-    write_dataset(stream, dataset)
-    return stream.getvalue()
-
-
-def decode(data: bytes, syntax: str) -> Dataset:
-    return pydicom.filereader.read_dataset(BytesIO(data), syntax == IMPLICIT_LE, syntax != EXPLICIT_BE)
-
-
-def reference(uid: str, sop: str = CT) -> Dataset:
-    item = Dataset()
-    item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = sop, uid
-    return item
+from tests.dicom.datasets import CT, SYNTAXES, decode, encode, reference
 
 
 def wanted(*uids: str, transaction: str = "1.2.3.4.5") -> Dataset:

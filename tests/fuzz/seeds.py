@@ -8,8 +8,9 @@ from functools import cache
 
 from appliance.dicom.dimse import CommandField, event_report
 from appliance.dicom.negotiation import EXPLICIT_BE, EXPLICIT_LE, IMPLICIT_LE, STORAGE_COMMITMENT, VERIFICATION
+from tests.dicom.datasets import encode
 from tests.dicom.requests import CT, associate_rq, item
-from tests.dicom.test_storage_commitment import encode, wanted
+from tests.dicom.test_storage_commitment import wanted
 from tests.fakes.peers import any_command
 from tests.fuzz.targets import SYNTAXES
 from tests.samples import all_samples, dataset_bytes
