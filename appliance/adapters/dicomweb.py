@@ -106,7 +106,8 @@ class DicomwebServer:
     async def _store(self, request: web.BaseRequest, admitted: Admitted) -> web.StreamResponse:
         peer = admitted.peer
         self._reception.opened(peer)
-        storing = Storing(self._spool, self._reception, self._clock, peer, admitted.study_uid)
+        most = self._limits.instances
+        storing = Storing(self._spool, self._reception, self._clock, peer, admitted.study_uid, most)
         try:
             async with aclosing(self._body(request)) as body:
                 await storing.store(body, admitted.cutter)

@@ -20,7 +20,6 @@ from appliance.formats.spool_frame import Arrival, Receipt
 from appliance.formats.store_report import Reason, StoreReport
 from appliance.ports import Incoming, Peer, Reception, Spool
 
-MOST_PARTS = 100_000  # of one request: what is kept of each for the answer, some 70 bytes, must end somewhere
 UNSETTLED = 8  # instances that wait for the disk while the next ones are read: one sync serves several
 FIRST_LOOK_BYTES = 16 << 10  # of a dataset, for its Study Instance UID: 2 ms at worst, and nearly always enough
 MEDIA_DIRECTORY = "1.2.840.10008.1.3.10"  # a DICOMDIR says what else is on a disc, and is no image of a study
@@ -65,7 +64,7 @@ class RefusedError(SlipwayError):
 
 class TooManyError(SlipwayError):
     code = "too_many_instances"
-    hint = f"Send {MOST_PARTS} instances at most in one request, and the rest in another. What came before is stored."
+    hint = "Send the rest in another request. What came before is stored."
 
 
 class _Part:
@@ -91,7 +90,13 @@ class Storing:
     """All instances of one request. `report` says what became of them."""
 
     def __init__(
-        self, spool: Spool, reception: Reception, clock: Callable[[], float], peer: Peer, study_uid: str = ""
+        self,
+        spool: Spool,
+        reception: Reception,
+        clock: Callable[[], float],
+        peer: Peer,
+        study_uid: str,
+        most_instances: int,
     ) -> None:
         """`study_uid`: the only study of which instances are taken; "" is any."""
         self.report = StoreReport()
@@ -100,6 +105,7 @@ class Storing:
         self._clock = clock
         self._peer = peer
         self._study_uid = study_uid
+        self._most_instances = most_instances
         self._expected_bytes = 0  # of the next dataset: as many as the last one had
         self._begun = 0
         self._unsettled = 0
@@ -123,8 +129,8 @@ class Storing:
         if isinstance(event, memoryview):
             self._write(self._part, event)
         elif event is Edge.BEGUN:
-            if self._begun == MOST_PARTS:
-                raise TooManyError(f"a request holds more than {MOST_PARTS} instances")
+            if self._begun == self._most_instances:
+                raise TooManyError(f"a request holds more than {self._most_instances} instances")
             self._begun += 1
             self._part = _Part(self._reception.refuse(self._peer))
         else:

@@ -26,7 +26,8 @@ class Limits:
     silence_s: float = 60.0  # within a body, and for taking the answer
     slowest_bytes_per_s: float = 1024.0  # of a body, over `silence_s`; no clock runs while the box itself is behind
     close_s: float = 2.0  # for what still comes after the answer
-    connections: int = 32  # each up to 1.5 MiB, and 7 MiB more for the answer to its 100,000th instance
+    connections: int = 32  # each up to 1.5 MiB, and what is kept of its instances for the answer: 7 MiB at most
+    instances: int = 100_000  # of one request
     late_s: float = 2.0  # that many wrong tokens are answered late
 
 
