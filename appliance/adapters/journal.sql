@@ -518,3 +518,24 @@ WHERE study.study_key = :study_key AND share.state IN ('open', 'held') AND share
 -- name: share_requested
 UPDATE share SET urgent = max(urgent, :urgent), copies = CASE WHEN :copies > 0 THEN :copies ELSE copies END,
     remarks = coalesce(:remarks, remarks) WHERE id = :id;
+
+-- name: subscribe
+INSERT INTO subscriber (request, ae_title) VALUES (:request, :ae_title) ON CONFLICT DO NOTHING;
+
+-- name: unsubscribe
+DELETE FROM subscriber WHERE request = :request AND ae_title = :ae_title;
+
+-- name: subscribe_to_all
+INSERT INTO global_subscriber (ae_title) VALUES (:ae_title) ON CONFLICT DO NOTHING;
+
+-- name: suspend_all
+DELETE FROM global_subscriber WHERE ae_title = :ae_title;
+
+-- name: unsubscribe_from_all
+DELETE FROM subscriber WHERE ae_title = :ae_title;
+
+-- name: global_subscribers
+SELECT ae_title FROM global_subscriber ORDER BY ae_title;
+
+-- name: subscribers
+SELECT * FROM subscriber ORDER BY id;

@@ -235,3 +235,12 @@ CREATE TABLE claimed_instance (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX claimed_by_instance ON claimed_instance (sop_key);
 CREATE INDEX instance_by_sop_key ON instance (sop_key) WHERE duplicate = 0;
+
+CREATE TABLE subscriber (             -- who is told of a workitem
+    id INTEGER PRIMARY KEY,
+    request INTEGER NOT NULL REFERENCES request (id) ON DELETE CASCADE,
+    ae_title TEXT NOT NULL,
+    told TEXT NOT NULL DEFAULT '',    -- the state of which it knows
+    UNIQUE (request, ae_title)
+) STRICT;
+CREATE TABLE global_subscriber (ae_title TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;  -- of each workitem to come

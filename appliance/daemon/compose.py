@@ -32,7 +32,6 @@ from appliance.daemon.bell import Bell
 from appliance.daemon.delivering import Delivering
 from appliance.daemon.facing import ProfileLook, SlipLook
 from appliance.daemon.interlock import Interlock, Scanning
-from appliance.daemon.judging import Claims, Judging
 from appliance.daemon.linking import Linking
 from appliance.daemon.manifesting import Manifesting
 from appliance.daemon.minting import LinkTerms, When
@@ -44,6 +43,7 @@ from appliance.daemon.printing import Printing
 from appliance.daemon.quotas import GB, Quota, Quotas
 from appliance.daemon.receiving import Receiving
 from appliance.daemon.relaying import Relaying
+from appliance.daemon.request_parts import RequestParts, request_parts
 from appliance.daemon.reviewing import Reviewing
 from appliance.daemon.slip_desk import SlipDesk
 from appliance.daemon.status_slip import Machine, Outside, StatusSlips
@@ -86,6 +86,7 @@ class Box:
     watch: PrinterWatch
     scanning: Scanning | None
     status_slips: StatusSlips
+    wishes: RequestParts
     sweeping: Sweeping
     trail: Trail
     delivering: Delivering | None
@@ -136,7 +137,8 @@ def compose(settings: Settings, printer_sockets: Path | None = None) -> Box:
     trail, repository = transitions.trail, _repository(settings)
     transfers = Transfers(trail, sealer)
     alerts = Alerts(trail, clock.now)
-    claims = Claims(sealer, clock.now)
+    receivers = [peer.ae_title for peer in settings.dicom.peer if peer.port]
+    wishes = request_parts(journal, transitions, sealer, bell, clock.now, watch, receivers=receivers)
     quotas = Quotas(_quotas(settings), settings.spool.fill_percent / 100, lambda: system.filled(folder))
     receiving = Receiving(
         journal, spool, placing, _peers(settings), frozenset(profiles), bell, transfers, quotas, alerts
@@ -147,12 +149,13 @@ def compose(settings: Settings, printer_sockets: Path | None = None) -> Box:
         receiving,
         transfers,
         transitions,
-        Judging(claims, transitions),
+        wishes.judging,
         quiet_s,
         bell,
         clock.now,
         vault.known_now,
         keep_trail_s=settings.audit.keep_days * DAY_S,
+        forget_old=(wishes.requests.forget_old, wishes.claims.forget_old),
     )
     patterns = {title: profile.interlock_pattern for title, profile in profiles.items()}
     interlock = Interlock(journal, transitions, sealer, bell, clock.now, patterns)
@@ -214,7 +217,7 @@ def compose(settings: Settings, printer_sockets: Path | None = None) -> Box:
         spool=spool,
         journal=journal,
         vault=vault,
-        acceptor=Acceptor(spool, receiving, clock.now, _limits(settings)),
+        acceptor=Acceptor(spool, receiving, clock.now, _limits(settings), wishes.serving),
         dicomweb=DicomwebServer(spool, receiving, clock.now, _clients(settings), frozenset(profiles)),
         control=ControlServer(folder, operating.command),
         receiving=receiving,
@@ -224,6 +227,7 @@ def compose(settings: Settings, printer_sockets: Path | None = None) -> Box:
         watch=watch,
         scanning=scanning,
         status_slips=status_slips,
+        wishes=wishes,
         sweeping=sweeping,
         trail=trail,
         delivering=delivering,

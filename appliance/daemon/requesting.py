@@ -158,5 +158,6 @@ class Requesting:
 
     @staticmethod
     def _relaying(tx: Transaction, share: Row) -> bool:
+        """Also while the vault has the images but no list of them yet."""
         counts = tx.one("count_instances", share=share["id"])
-        return bool(counts["relayed"] < counts["received"])
+        return bool(counts["relayed"] < counts["received"] or share["dirty"])

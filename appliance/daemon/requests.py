@@ -41,6 +41,7 @@ class Wish:
     label: str = ""
     barcode: str = ""
     hand_to: str = ""
+    title: str = ""  # of a workitem, for whoever asks about it
     retrieve_from: str = ""  # AE title of an archive that has it
 
 

@@ -146,6 +146,8 @@ def _workers(box: Box) -> list[Coroutine[Any, Any, None]]:
         box.printing.run(),
         box.watch.run(),
         box.status_slips.run(),
+        box.wishes.requesting.run(),
+        box.wishes.serving.run(),
         box.sweeping.run(),
         watch_callbacks(),
         _watchdog(),

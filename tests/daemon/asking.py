@@ -8,7 +8,13 @@ from collections.abc import Iterable
 from pydicom.dataset import Dataset
 
 from appliance.dicom.dimse import CommandField
-from appliance.dicom.negotiation import AVAILABILITY_NOTIFICATION, EXPLICIT_LE, MEDIA_CREATION, PERFORMED_STEP
+from appliance.dicom.negotiation import (
+    AVAILABILITY_NOTIFICATION,
+    EXPLICIT_LE,
+    MEDIA_CREATION,
+    PERFORMED_STEP,
+    UPS_PUSH,
+)
 from appliance.ports import Peer, ServiceAnswer, ServiceRequest
 from tests.daemon.house import House, Image
 from tests.dicom.datasets import decode, encode
@@ -118,3 +124,41 @@ def _reference(image: Image) -> Dataset:
     item = Dataset()
     item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = CT, image.uid
     return item
+
+
+# -- workitems ---------------------------------------------------------------------------------------------------------
+
+
+async def push(
+    box: House, *several: Image, study_uid: str = "", uid: str = REQUEST, **attributes: str
+) -> ServiceAnswer:
+    """A workitem whose input is these instances, or a whole study."""
+    dataset, inputs = Dataset(), Dataset()
+    dataset.ProcedureStepState, dataset.ProcedureStepLabel = "SCHEDULED", "Share with the patient"
+    inputs.StudyInstanceUID = study_uid or several[0].study_uid
+    inputs.ReferencedSOPSequence = [_reference(image) for image in several]
+    dataset.InputInformationSequence = [inputs]
+    for name, value in attributes.items():
+        setattr(dataset, name, value)
+    return await ask(box, UPS_PUSH, CommandField.N_CREATE_RQ, uid, dataset)
+
+
+async def workitem(box: House, *, uid: str = REQUEST) -> Dataset:
+    answer = await ask(box, UPS_PUSH, CommandField.N_GET_RQ, uid)
+    assert answer.status == 0
+    return decode(answer.dataset, EXPLICIT_LE)
+
+
+async def until_step(box: House, state: str, *, uid: str = REQUEST) -> Dataset:
+    async with asyncio.timeout(20):
+        while (told := await workitem(box, uid=uid)).ProcedureStepState != state:
+            await asyncio.sleep(0.01)
+            box.clock.advance(0.3)
+    return told
+
+
+async def act(box: House, action: int, *, uid: str = REQUEST, receiver: str = "", service: str = UPS_PUSH) -> int:
+    information = Dataset()
+    if receiver:
+        information.ReceivingAE, information.DeletionLock = receiver, "FALSE"
+    return (await ask(box, service, CommandField.N_ACTION_RQ, uid, information, action)).status

@@ -15,14 +15,12 @@ from pydicom.dataset import Dataset
 from appliance.adapters.journal import SqliteJournal
 from appliance.adapters.spool import FileSpool
 from appliance.daemon.alerts import Alerts
-from appliance.daemon.announcing import Announcing
 from appliance.daemon.bell import Bell
 from appliance.daemon.facing import ProfileLook, SlipLook
 from appliance.daemon.interlock import Interlock
 from appliance.daemon.judging import Claims, Judging
 from appliance.daemon.linking import Linking
 from appliance.daemon.manifesting import Manifesting
-from appliance.daemon.media_requests import MediaRequests
 from appliance.daemon.minting import LinkTerms
 from appliance.daemon.operating import Operating
 from appliance.daemon.peers import Peers, UnknownPeers
@@ -32,6 +30,7 @@ from appliance.daemon.printing import Printing
 from appliance.daemon.quotas import Quota, Quotas
 from appliance.daemon.receiving import Receiving
 from appliance.daemon.relaying import Relaying
+from appliance.daemon.request_parts import request_parts
 from appliance.daemon.requesting import Requesting
 from appliance.daemon.requests import Requests
 from appliance.daemon.serving import Serving
@@ -39,7 +38,6 @@ from appliance.daemon.slip_desk import SlipDesk
 from appliance.daemon.sweeping import Sweeping
 from appliance.daemon.transfers import Transfers
 from appliance.daemon.transitions import Transitions
-from appliance.dicom import negotiation
 from appliance.formats import link as links
 from appliance.formats import printer_profiles
 from appliance.formats.audit import Event
@@ -267,6 +265,7 @@ async def house(
     quotas: Sequence[Quota] = (),
     filled: Callable[[], float] = lambda: 0.0,
     parts: Parts | None = None,
+    receivers: Sequence[str] = (),
 ) -> AsyncIterator[House]:
     parts = parts or Parts()
     clock, bell, sealer = clock or FakeClock(), Bell(), Sealer(KEY)
@@ -312,17 +311,9 @@ async def house(
         doubt_pause_s=doubt_pause_s,
     )
     quiet_s = dict.fromkeys(profiles, QUIET_S)
-    claims = Claims(sealer, clock.now)
-    judging = Judging(claims, transitions)
-    requests = Requests(sealer, transitions.trail, clock.now)
-    requesting = Requesting(
-        journal, requests, claims, transitions, sealer, bell, clock.now, poll_s=parts.look_every_s
+    wishes = request_parts(
+        journal, transitions, sealer, bell, clock.now, watch, receivers=receivers, poll_s=parts.look_every_s
     )
-    media = MediaRequests(journal, requests, requesting, claims, judging, watch, bell)
-    announcing, serving = Announcing(journal, claims, judging, bell), Serving()
-    serving.also(negotiation.MEDIA_CREATION, media.handlers)
-    serving.also(negotiation.AVAILABILITY_NOTIFICATION, announcing.of_availability)
-    serving.also(negotiation.PERFORMED_STEP, announcing.of_steps)
 
     def vault_now() -> float | None:
         return vault_time[0]
@@ -354,7 +345,7 @@ async def house(
             receiving,
             transfers,
             transitions,
-            judging,
+            wishes.judging,
             quiet_s,
             bell,
             clock.now,
@@ -380,11 +371,11 @@ async def house(
         Interlock(journal, transitions, sealer, bell, clock.now, patterns or {}),
         transitions,
         transfers,
-        claims,
-        judging,
-        requests,
-        requesting,
-        serving,
+        wishes.claims,
+        wishes.judging,
+        wishes.requests,
+        wishes.requesting,
+        wishes.serving,
         limits,
         vault_time,
     )
