@@ -48,15 +48,26 @@ Progress = Callable[[Counts], None]
 Take = Callable[[Any, str], int]  # a C-STORE request with its dataset as it came, its transfer syntax; a status
 
 
+class _Entity(AE):
+    """Keeps hold of its socket: one that could not be connected is dropped without being closed."""
+
+    raw: socket.socket | None = None
+
+    def _create_socket(self, *which: Any) -> Any:
+        made = super()._create_socket(*which)
+        self.raw = made.socket
+        return made
+
+
 class Line:
     def __init__(self, archive: Archive, calling: str, patience: Patience) -> None:
         self._archive = archive
         self._patience = patience
         self._calling = calling
         self._lock = threading.Lock()
-        self._association: Any = None  # once it is connected
+        self._entity = _Entity(ae_title=calling)
+        self._association: Any = None  # while it is connected
         self._cut = False
-        self._oversized = False
         self._received: list[bytes] = []  # datasets of matches, as they came
 
     # -- its life --------------------------------------------------------------------------------------------------
@@ -78,7 +89,7 @@ class Line:
             self._hang_up()
 
     def _associate(self, proposals: Sequence[Proposal], take: Take | None) -> Any:
-        patience, entity = self._patience, AE(ae_title=self._calling)
+        patience, entity = self._patience, self._entity
         entity.connection_timeout, entity.acse_timeout = patience.connect_s, patience.answer_s
         entity.dimse_timeout = patience.silence_s if take or self._is_move(proposals) else patience.answer_s
         entity.network_timeout = patience.silence_s
@@ -126,13 +137,13 @@ class Line:
                 self._hang_up()
 
     def _hang_up(self) -> None:
-        association, self._association = self._association, None
-        sock = association.dul.socket.socket if association is not None and association.dul.socket else None
-        if sock is not None:
+        raw = self._entity.raw
+        if self._association is not None and raw is not None:
             with contextlib.suppress(OSError):
-                sock.send(pdu.abort(source=0, reason=0))
+                raw.send(pdu.abort(source=0, reason=0))
             with contextlib.suppress(OSError):
-                sock.shutdown(socket.SHUT_RDWR)
+                raw.shutdown(socket.SHUT_RDWR)
+        self._association = None
 
     def _check(self, association: Any) -> None:
         if association.is_established:
@@ -164,9 +175,8 @@ class Line:
         for thread in (association.dul, association):
             if thread.is_alive():
                 thread.join(END_S)
-        left = association.dul.socket.socket if association.dul.socket else None
-        if left is not None:
-            left.close()
+        if self._entity.raw is not None:
+            self._entity.raw.close()
 
     # -- questions -------------------------------------------------------------------------------------------------
 
