@@ -8,7 +8,8 @@ from functools import cache
 
 from appliance.dicom.dimse import CommandField, event_report
 from appliance.dicom.negotiation import EXPLICIT_BE, EXPLICIT_LE, IMPLICIT_LE, STORAGE_COMMITMENT, VERIFICATION
-from tests.dicom.datasets import encode
+from tests.dicom import test_availability_notification, test_media_creation, test_performed_step, test_workitem
+from tests.dicom.datasets import encode, made
 from tests.dicom.requests import CT, associate_rq, item
 from tests.dicom.test_storage_commitment import wanted
 from tests.fakes.peers import any_command
@@ -71,8 +72,28 @@ def _texts() -> list[bytes]:
 
 
 def _commitments() -> list[bytes]:
-    made = wanted(*(f"1.2.3.{number}" for number in range(5)))
-    return [bytes([SYNTAXES.index(one)]) + encode(made, one) for one in (IMPLICIT_LE, EXPLICIT_LE, EXPLICIT_BE)]
+    asked = wanted(*(f"1.2.3.{number}" for number in range(5)))
+    asked.ImageComments = "what the box has no use for " * 20
+    return [bytes([SYNTAXES.index(one)]) + encode(asked, one) for one in (IMPLICIT_LE, EXPLICIT_LE, EXPLICIT_BE)]
+
+
+def _services() -> list[bytes]:
+    subscription = made(ReceivingAE="RIS", DeletionLock="TRUE")
+    datasets = [
+        test_media_creation.request(),
+        made(NumberOfCopies="2", RequestPriority="HIGH"),
+        test_availability_notification.notification(),
+        test_performed_step.begun(),
+        test_performed_step.ended(),
+        test_workitem.pushed(),
+        made(ReasonForCancellation="wrong patient"),
+        subscription,
+    ]
+    return [
+        bytes([3 * number + SYNTAXES.index(syntax)]) + encode(dataset, syntax)
+        for number, dataset in enumerate(datasets)
+        for syntax in SYNTAXES[:3]
+    ]
 
 
 @cache
@@ -84,4 +105,5 @@ def seeds(target: str) -> list[bytes]:
         "dataset": _datasets,
         "text": _texts,
         "commitment": _commitments,
+        "service": _services,
     }[target]()

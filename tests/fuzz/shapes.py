@@ -71,7 +71,7 @@ USER = framed(
 )
 REQUESTS = st.builds(lambda *parts: b"".join(parts), joined(st.one_of(ITEMS, CONTEXTS), 6), USER, joined(ITEMS, 1))
 
-NUMBERS = st.sampled_from([0, 2, 3, 0x100, 0x110, 0x120, 0x700, 0x800, 0x900, 0x1000, 0x1001, 0x1008, 0x10002])
+NUMBERS = st.sampled_from([0, 2, 3, 0x100, 0x110, 0x120, 0x700, 0x800, 0x900, 0x1000, 0x1001, 0x1005, 0x1008, 0x10002])
 COMMAND_VALUES = st.one_of(st.binary(min_size=2, max_size=2), st.sampled_from([b"\1\0", b"\x30\1", b"\1\1"]), LEAVES)
 COMMANDS = st.builds(
     bytes.__add__,
@@ -93,7 +93,8 @@ CONVERSATIONS = st.builds(
 
 TAGS = st.sampled_from(
     [0x00080005, 0x00080016, 0x00080018, 0x00080020, 0x00081140, 0x00090010, 0x00100010, 0x00100020, 0x00100101,
-     0x0020000D, 0x00280010, 0x00280008, 0x00400275, 0x7FE00010, 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD, 0, 0xFFFFFFFF]
+     0x0020000D, 0x00280010, 0x00280008, 0x00400275, 0x7FE00010, 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD, 0, 0xFFFFFFFF,
+     0x00081115, 0x00081150, 0x00081155, 0x00081199, 0x00400340, 0x00404021, 0x00741000, 0x20000010, 0x22000002]
 )  # fmt: skip
 VRS = st.sampled_from([b"SQ", b"UN", b"OB", b"PN", b"LO", b"UI", b"IS", b"US", b"CS", b"UT", b"??", b"zz", b"\0\0"])
 
@@ -150,4 +151,5 @@ SHAPES: dict[str, Bytes] = {
     "dataset": DATASETS,
     "text": TEXTS,
     "commitment": DATASETS,
+    "service": DATASETS,
 }

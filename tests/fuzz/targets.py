@@ -9,9 +9,22 @@ from __future__ import annotations
 
 import time
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
-from appliance.dicom import attributes, charset, dataset_head, dimse, negotiation, pdu, storage_commitment
+from appliance.dicom import (
+    attributes,
+    availability_notification,
+    charset,
+    dataset_head,
+    dimse,
+    elements,
+    media_creation,
+    negotiation,
+    pdu,
+    performed_step,
+    storage_commitment,
+    workitem,
+)
 from appliance.dicom.dimse import Assembler, Command, CommandField, CommandReceived
 from appliance.dicom.negotiation import EXPLICIT_BE, EXPLICIT_LE, IMPLICIT_LE, STORAGE_COMMITMENT
 from appliance.dicom.upper_layer import (
@@ -25,6 +38,7 @@ from appliance.dicom.upper_layer import (
     UpperLayer,
 )
 from appliance.errors import ProtocolError
+from tests.dicom.datasets import CT
 
 Target = Callable[[bytes], bool]
 
@@ -135,8 +149,51 @@ def commitment(data: bytes) -> bool:
     return verdict.status == 0
 
 
+SERVICES: tuple[Callable[[bytes, str], tuple[object, ...]], ...] = (
+    media_creation.decode_create,
+    media_creation.decode_initiate,
+    availability_notification.decode,
+    performed_step.decode_create,
+    performed_step.decode_set,
+    workitem.decode_create,
+    workitem.decode_cancel,
+    workitem.decode_subscription,
+)
+
+
+def service(data: bytes) -> bool:
+    """A dataset of a service. The first byte says of which, and in which transfer syntax."""
+    kind = data[0] if data else 0
+    decode, syntax = SERVICES[kind // 3 % len(SERVICES)], SYNTAXES[kind % 3]
+    try:
+        found = decode(data[1:], syntax)
+    except elements.DatasetError as error:
+        _assert_answerable(error.status, str(error))
+        return False
+    for value in _texts(found):
+        assert len(value) <= elements.TEXT_MOST
+        assert not any(unicodedata.category(letter) in NO_LETTERS for letter in value)
+    return True
+
+
+def _assert_answerable(status: dimse.Status, comment: str) -> None:
+    command = Command(CommandField.N_CREATE_RQ, 1, CT, "1.2.3", has_dataset=True)
+    dimse.response(command, CommandField.N_CREATE_RSP, status, comment)
+    assert comment.isascii()
+    assert comment.isprintable()
+
+
+def _texts(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, tuple):
+        for inner in value:
+            yield from _texts(inner)
+
+
 TARGETS: dict[str, Target] = {
-    target.__name__: target for target in (conversation, association_request, command_set, dataset, text, commitment)
+    target.__name__: target
+    for target in (conversation, association_request, command_set, dataset, text, commitment, service)
 }
 
 
