@@ -22,7 +22,7 @@ from pydicom.uid import RLELossless
 from tests.synthetic import BIG, CT, DEFLATED, DX, IMPLICIT, LITTLE, MG, MR_SMALL, Kind, encode, header, part10, pixels
 
 REPOSITORY = Path(__file__).parent.parent
-CACHE = REPOSITORY / "build/samples/1"  # the number changes when a maker does
+CACHE = REPOSITORY / "build/samples/2"  # the number changes when a maker does
 OPENJPH = REPOSITORY / "viewer/node_modules/@cornerstonejs/codec-openjph/dist/openjphjs.js"
 
 JPEG_LS, JPEG_LS_NEAR = "1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81"
@@ -146,7 +146,7 @@ def pdf() -> bytes:
         b"3 0 obj<</Type/Page/Parent 2 0 R/MediaBox[0 0 200 200]>>endobj\ntrailer<</Root 1 0 R>>\n%%EOF\n"
     )
     keys = {
-        "PatientName": "Example^Ada^Quinn",
+        "PatientName": f"Example^Ada^Quinn {STUDY}",
         "PatientID": f"INV{STUDY:07d}",
         "PatientBirthDate": "19530417",
         "SOPInstanceUID": f"{header(CT, STUDY, 3, 1).SOPInstanceUID}",

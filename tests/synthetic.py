@@ -55,7 +55,6 @@ _TEXTS = {
     "PerformingPhysicianName": "Nemo^Ned",
     "OperatorsName": "Niemand^Nina",
     "ManufacturerModelName": "Imagined 64",
-    "PatientName": "Example^Ada^Quinn",
     "IssuerOfPatientID": "INVENTED",
     "PatientBirthDate": "19530417",
     "PatientSex": "F",
@@ -145,7 +144,8 @@ def _add_identity(dataset: Dataset, kind: Kind, study: int, series: int, number:
     dataset.StudyInstanceUID = f"{ROOT}{study}"
     dataset.SeriesInstanceUID = f"{ROOT}{study}.{series}"
     dataset.FrameOfReferenceUID = f"{ROOT}{study}.900"
-    dataset.PatientID = f"INV{study:07d}"
+    # One name with similar IDs would be a typing error.
+    dataset.PatientName, dataset.PatientID = f"Example^Ada^Quinn {study}", f"INV{study:07d}"
     dataset.AccessionNumber = f"A{study:08d}"
     dataset.Modality = kind.modality
     dataset.StudyID = str(study)

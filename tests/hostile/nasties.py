@@ -40,7 +40,7 @@ def good() -> dict[int, tuple[bytes, bytes]]:
         0x00080005: (b"CS", b"ISO_IR 100"),
         0x00080016: (b"UI", CT.encode() + b"\0"),
         0x00080018: (b"UI", b"1.2.826.47.1" + number),
-        0x00100010: (b"PN", b"Example^Ada "),
+        0x00100010: (b"PN", b"Example^Ada" + number + b" "),  # of no other: similar IDs and one name would be held
         0x00100020: (b"LO", b"NASTY" + number + b" "),
         0x00100030: (b"DA", b"19700131"),
         0x0020000D: (b"UI", b"1.2.826.47.2" + number),

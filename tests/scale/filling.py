@@ -18,7 +18,8 @@ _STUDY, _NUMBER = 10001, 20001  # fixed width: one image is made into any other 
 
 def images(count: int) -> Iterator[tuple[str, bytes]]:
     """UID and dataset. Each study is another patient's."""
-    pattern = Image(study=str(_STUDY), number=_NUMBER, patient_id=f"SCALE-{_STUDY}", pixels=b"\1\2")
+    patient = {"patient_id": f"SCALE-{_STUDY}", "name": f"SCALE^{_STUDY}^"}
+    pattern = Image(study=str(_STUDY), number=_NUMBER, pixels=b"\1\2", **patient)
     uid, dataset = pattern.uid.encode(), pattern.dataset
     for index in range(count):
         study = b"%d" % (_STUDY + index // IMAGES_A_STUDY)
