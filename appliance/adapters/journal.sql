@@ -105,6 +105,9 @@ INSERT INTO claimed_instance (claim, sop_key, sealed) VALUES (:claim, :sop_key, 
 -- name: drop_claim
 DELETE FROM claim WHERE source = :source AND claim_key = :claim_key AND study_key IS :study_key;
 
+-- name: reopen_query_claim
+UPDATE claim SET ended = 0 WHERE source = 'query' AND study_key = :study_key AND ended = 1;
+
 -- name: drop_claims
 DELETE FROM claim WHERE source = :source AND claim_key = :claim_key;
 

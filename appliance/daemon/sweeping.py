@@ -38,6 +38,7 @@ class Sweeping:
         clock: Callable[[], float],
         vault_now: Callable[[], float | None],
         *,
+        is_pending: Callable[[bytes], bool] = lambda _: False,
         keep_trail_s: float,
         forget_old: Sequence[Callable[[Transaction], None]] = (),
         every_s: float = EVERY_S,
@@ -52,6 +53,7 @@ class Sweeping:
         self._bell = bell
         self._clock = clock
         self._vault_now = vault_now  # None before the vault has said what time it is
+        self._is_pending = is_pending  # whether the PACS is still being asked of that study
         self._keep_trail_s = keep_trail_s
         self._forget_old = forget_old
         self._every_s = every_s
@@ -91,7 +93,7 @@ class Sweeping:
         return changed
 
     def _is_quiet(self, study: Row, quiet_s: float) -> bool:
-        sending = self._transfers.is_sending(study["study_key"])
+        sending = self._transfers.is_sending(study["study_key"]) or self._is_pending(study["study_key"])
         return fell_quiet(study["grown_at"], self._clock(), quiet_s, still_sending=sending)
 
     def _expire(self, tx: Transaction) -> int:
