@@ -77,8 +77,7 @@ class DicomwebServer:
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         try:
-            admitted = await self._admission.admit(request)
-            self._ask_for_room(admitted.peer)
+            admitted = await self._admit(request)
             if "Expect" in request.headers:
                 await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
                 request.writer.output_size = 0  # for aiohttp: nothing of the answer has been sent
@@ -90,16 +89,25 @@ class DicomwebServer:
                 request.transport.abort()
             return web.Response(status=HTTPStatus.BAD_REQUEST)
 
+    async def _admit(self, request: web.BaseRequest) -> Admitted:
+        try:
+            admitted = await self._admission.admit(request)
+            self._ask_for_room(admitted.peer)
+        except WebError as error:
+            if error.status is not HTTPStatus.UNAUTHORIZED:  # of that is told already, and not without end
+                self._reception.complained(str(request.remote), error)
+            raise
+        return admitted
+
     def _ask_for_room(self, peer: Peer) -> None:
         """Before gigabytes come in vain; a sender that waits for 100 Continue has then sent nothing."""
         full = self._reception.refuse(peer)
-        if full is not None:
-            self._reception.complained(peer.address, full)
         if full is not None or self._spool.broken:
+            why = f": {full.summary}" if full is not None else ""
             raise WebError(
                 HTTPStatus.SERVICE_UNAVAILABLE,
-                "the box takes no images now",
-                "Send again later; slipway status on the box says why.",
+                f"the box takes no images now{why}",
+                "Send again later; slipway status on the box says more.",
                 {"Retry-After": str(RETRY_AFTER_S)},
             )
 

@@ -100,9 +100,7 @@ class Admission:
             )
         if not found[0].is_at(address):
             summary = f"the token of {found[0].name} was used at an address that is not its own"
-            error = WebError(HTTPStatus.FORBIDDEN, summary, "Compare address in its [[dicomweb.client]].")
-            self._reception.complained(address, error)
-            raise error
+            raise WebError(HTTPStatus.FORBIDDEN, summary, "Compare address in its [[dicomweb.client]].")
         return found[0]
 
     async def _take_note(self, address: str, *, shown: bool) -> None:

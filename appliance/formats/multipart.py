@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from appliance.errors import FormatError
 
-BOUNDARY_MAX = 70  # RFC 2046 section 5.1.1
+BOUNDARY_MAX = 200  # characters; RFC 2046 section 5.1.1 allows 70, and Orthanc writes 73
 HEADERS_BYTES_MAX = 8 << 10  # of one part; real ones have 100 bytes
 PADDING_MAX = 64  # spaces and tabs behind a boundary; nobody writes any
 _LINE_END, _HEADERS_END = b"\r\n", b"\r\n\r\n"
@@ -44,7 +44,7 @@ class _After(Enum):
 class MultipartReader:
     def __init__(self, boundary: bytes) -> None:
         if not 1 <= len(boundary) <= BOUNDARY_MAX:
-            raise FormatError("the boundary of a multipart body has 1 to 70 characters")
+            raise FormatError("the body's media type names no boundary, or too long a one")
         self._delimiter = b"\r\n--" + boundary
         self._held = _LINE_END  # as if one stood before the body, which may begin with its first boundary
         self._state = _State.PREAMBLE

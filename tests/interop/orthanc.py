@@ -20,9 +20,11 @@ STARTS = 5
 class Orthanc:
     """Its defaults, with everything on loopback and in a folder of ours. It cannot be told to choose its ports."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, more: dict[str, Any] | None = None) -> None:
+        """`more`: of its settings."""
         folder.mkdir()
         self._folder = folder
+        self._more = more or {}
         for _ in range(STARTS):
             self._start()
             if eventually(self._listens_or_ended, WITHIN_S, "Orthanc listens") == "listens":
@@ -40,6 +42,7 @@ class Orthanc:
             "IndexDirectory": str(self._folder / "storage"),
             "Plugins": [],
             "OverwriteInstances": True,
+            **self._more,
         }
         path = self._folder / "orthanc.json"
         path.write_text(json.dumps(settings))
