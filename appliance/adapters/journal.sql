@@ -474,6 +474,9 @@ VALUES (:kind, :uid_key, :profile, :state, :asked_by, :sealed, :now) RETURNING *
 -- name: request
 SELECT * FROM request WHERE id = :id;
 
+-- name: requests
+SELECT * FROM request ORDER BY id DESC LIMIT :limit;
+
 -- name: request_by_uid
 SELECT * FROM request WHERE uid_key = :uid_key;
 

@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from appliance import __version__
-from appliance.cli import audit, box, doctor, enrol, opening, peers, printer, settings, shares, slips
+from appliance.cli import audit, box, doctor, enrol, opening, peers, printer, requests, settings, shares, slips
 from appliance.cli.output import complain
 from appliance.errors import SlipwayError
 
@@ -33,6 +33,7 @@ app.command("doctor")(doctor.doctor)
 app.command("enrol")(enrol.enrol)
 app.add_typer(shares.app, name="shares")
 app.add_typer(slips.app, name="slips")
+app.add_typer(requests.app, name="requests")
 app.add_typer(printer.app, name="printer")
 app.add_typer(peers.app, name="peers")
 app.add_typer(audit.app, name="audit")

@@ -195,6 +195,7 @@ def compose(settings: Settings, printer_sockets: Path | None = None) -> Box:
 
     delivering = Delivering(journal, trail, repository, source) if repository else None
     operating.also(Reviewing(journal, trail, source).commands)
+    operating.also(wishes.desk.commands)
     status_slips = StatusSlips(
         journal,
         printing,

@@ -10,6 +10,7 @@ from appliance.daemon.bell import Bell
 from appliance.daemon.judging import Claims, Judging
 from appliance.daemon.media_requests import MediaRequests
 from appliance.daemon.printer_watch import PrinterWatch
+from appliance.daemon.request_desk import RequestDesk
 from appliance.daemon.requesting import POLL_S, Requesting
 from appliance.daemon.requests import Requests
 from appliance.daemon.serving import Serving
@@ -27,6 +28,7 @@ class RequestParts:
     requests: Requests
     requesting: Requesting
     serving: Serving
+    desk: RequestDesk
 
 
 def request_parts(
@@ -56,4 +58,5 @@ def request_parts(
     serving.also(negotiation.PERFORMED_STEP, announcing.of_steps)
     serving.also(negotiation.UPS_PUSH, workitems.pushed)
     serving.also(negotiation.UPS_WATCH, workitems.watched)
-    return RequestParts(claims, judging, requests, requesting, serving)
+    desk = RequestDesk(journal, requests, requesting, bell)
+    return RequestParts(claims, judging, requests, requesting, serving, desk)

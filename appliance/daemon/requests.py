@@ -114,8 +114,13 @@ class Requests:
         key = request.row["uid_key"]
         tx.do("set_request_sealed", id=request.id, sealed=self._seal(key, request.uid, wish))
 
-    def advance(self, tx: Transaction, request: Request, event: RequestEvent, info: str = "") -> RequestState:
-        """NotPossibleError when the table has no row for it. `info`: why it failed, a term of PS3.3 C.22.1."""
+    def advance(
+        self, tx: Transaction, request: Request, event: RequestEvent, info: str = "", *, by: str = ""
+    ) -> RequestState:
+        """NotPossibleError when the table has no row for it. `info`: why it failed, a term of PS3.3 C.22.1.
+
+        `by`: who did it, where that is not who asked.
+        """
         state, _ = REQUESTS.advance(request.state, event)
         if state != request.state:
             tx.do("set_request_state", id=request.id, state=str(state), info=info, now=self._clock())
@@ -123,7 +128,7 @@ class Requests:
                 outcome = Outcome.MINOR_FAILURE if event is RequestEvent.FAILED else Outcome.SUCCESS
                 about = str(request.kind)
                 self._trail.record(
-                    tx, Event(AUDITED[event], outcome, by=request.row["asked_by"], about=about, why=info)
+                    tx, Event(AUDITED[event], outcome, by=by or request.row["asked_by"], about=about, why=info)
                 )
         return state
 

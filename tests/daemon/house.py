@@ -380,6 +380,7 @@ async def house(
         vault_time,
     )
     the_house.operating.also({"slips-release-wristband": the_house.interlock.release})
+    the_house.operating.also(wishes.desk.commands)
     try:
         yield the_house
     finally:
