@@ -111,7 +111,7 @@ def test_burning_to_the_box_prints_a_slip_that_opens_what_was_asked_for(
     job = printer.job()
     assert done(box, uid).TotalNumberOfPiecesOfMediaCreated == 1
     assert fingerprints(open_all(job.link, tmp_path / "opened", PERSON.birth_date, 4)) == fingerprints(files)
-    assert "4 of 4 images, as they were asked for" in box.command("shares", "show", shares(box)[0]["id"]).stdout
+    assert "4 of 4 images are here, as they were asked for" in box.command("shares", "show", shares(box)[0]["id"]).stdout
 
 
 def shares(box: Box) -> list[dict[str, Any]]:
@@ -168,7 +168,7 @@ def test_an_announcement_from_the_pacs_makes_a_study_complete_and_the_slip_says_
         assert status.Status == 0
     dcmsend(patient.port, files)
     assert printer.job(1, 20).link
-    assert "3 of 3 images, as the PACS announced them" in story(patient)
+    assert "3 of 3 images are here, as the PACS announced them" in story(patient)
 
 
 def test_a_completed_performed_procedure_step_makes_a_study_complete(
@@ -186,7 +186,7 @@ def test_a_completed_performed_procedure_step_makes_a_study_complete(
         dcmsend(patient.port, files)
         assert association.send_n_set(ended, ModalityPerformedProcedureStep, uid)[0].Status == 0
     assert printer.job(1, 20).link
-    assert "3 of 3 images, as the modality reported them" in story(patient)
+    assert "3 of 3 images are here, as the modality reported them" in story(patient)
 
 
 def test_a_pushed_workitem_shares_the_study_that_it_names(
