@@ -11,13 +11,21 @@ INSERT INTO meta (key, value) VALUES (:key, :value) ON CONFLICT (key) DO UPDATE 
 SELECT stream_id FROM instance;
 
 -- name: candidate_shares
-SELECT DISTINCT share.id, share.share_id, share.state, share.sealed,
-       EXISTS (SELECT 1 FROM study WHERE study.share = share.id AND study.study_key = :study_key) AS has_study
-FROM share
-WHERE share.state IN ('open', 'held') AND share.profile = :profile AND share.visit_ends_at > :now
+-- This patient's of the visit, and those that have the study: an open one, or one that waits, also after the visit.
+SELECT share.id, share.share_id, share.state, share.sealed, share.doubt, share.rules,
+       share.visit_ends_at > :now AS in_visit, study.id IS NOT NULL AS has_study, study.allowed
+FROM share LEFT JOIN study ON study.share = share.id AND study.study_key = :study_key
+WHERE share.state IN ('open', 'held') AND share.profile = :profile
+  AND (share.visit_ends_at > :now OR (study.id IS NOT NULL AND share.doubt = ''))
   AND (share.patient_key = :patient_key
        OR share.id IN (SELECT study.share FROM study WHERE study.study_key = :study_key))
 ORDER BY share.id;
+
+-- name: shares_of_birth_date
+SELECT id, share_id, state, sealed, doubt, rules, 1 AS in_visit, 0 AS has_study, 0 AS allowed FROM share
+WHERE birth_key = :birth_key AND state IN ('open', 'held') AND profile = :profile AND visit_ends_at > :now
+  AND patient_key != :patient_key
+ORDER BY id;
 
 -- name: add_share
 INSERT INTO share (share_id, state, profile, patient_key, sealed, display, held_because, opened_at, grown_at, visit_ends_at)
@@ -37,11 +45,35 @@ SELECT share.*,
        AS relayed
 FROM share ORDER BY id DESC LIMIT :limit;
 
+-- name: share_states
+SELECT share_id, state FROM share ORDER BY id DESC LIMIT :limit;
+
+-- name: senders_of_share
+SELECT DISTINCT ae_title FROM instance WHERE share = :share;
+
 -- name: set_share_state
 UPDATE share SET state = :state WHERE id = :id;
 
 -- name: hold_share_because
-UPDATE share SET held_because = :held_because WHERE id = :id AND state = 'open';
+UPDATE share SET held_because = :held_because, doubt = :doubt WHERE id = :id AND state = 'open';
+
+-- name: set_share_doubt
+UPDATE share SET held_because = :held_because, doubt = :doubt WHERE id = :id;
+
+-- name: set_share_rules
+UPDATE share SET rules = :rules WHERE id = :id;
+
+-- name: describe_share
+UPDATE share SET doubt = :doubt, rival = :rival, rules = :rules, birth_key = :birth_key WHERE id = :id;
+
+-- name: set_share_rival
+UPDATE share SET rival = :rival WHERE id = :id;
+
+-- name: set_share_approvals
+UPDATE share SET approvals = :approvals WHERE id = :id;
+
+-- name: set_share_identity
+UPDATE share SET sealed = :sealed, patient_key = :patient_key, birth_key = :birth_key WHERE id = :id;
 
 -- name: share_grown
 UPDATE share SET grown_at = :now, dirty = 1 WHERE id = :id;
@@ -166,6 +198,42 @@ WHERE state IN ('open', 'held') AND opened_at > :now;
 
 -- name: study_grown
 UPDATE study SET grown_at = :now WHERE id = :id;
+
+-- name: study_reported
+UPDATE study SET reported = 1 WHERE id = :id;
+
+-- name: allow_studies
+UPDATE study SET allowed = 1 WHERE share = :share;
+
+-- name: count_unreported
+SELECT count(*) AS n FROM study WHERE share = :share AND reported = 0;
+
+-- name: shares_with_studies_of
+SELECT DISTINCT other.share FROM study JOIN study AS other ON other.study_key = study.study_key
+JOIN share ON share.id = other.share
+WHERE study.share = :share AND other.share != :share AND share.state IN ('open', 'held') AND share.profile = :profile
+ORDER BY share.state != 'open', other.share;
+
+-- name: count_at_vault
+SELECT count(*) AS n FROM instance WHERE share = :share AND duplicate = 0 AND (packed > 0 OR relayed = 1);
+
+-- name: move_study
+UPDATE study SET share = :into WHERE id = :id;
+
+-- name: take_over_study
+UPDATE study SET reported = max(reported, :reported), allowed = max(allowed, :allowed) WHERE id = :id;
+
+-- name: drop_study
+DELETE FROM study WHERE id = :id;
+
+-- name: mark_copies
+UPDATE instance SET duplicate = 1, relayed = 1, sealed = NULL
+WHERE share = :share AND study = :study AND duplicate = 0 AND EXISTS (
+    SELECT 1 FROM instance AS first WHERE first.share = :into AND first.sop_key = instance.sop_key
+                                      AND first.fingerprint = instance.fingerprint AND first.duplicate = 0);
+
+-- name: move_instances
+UPDATE instance SET share = :into, study = :into_study WHERE share = :share AND study = :study;
 
 -- name: same_sop
 SELECT fingerprint FROM instance WHERE share = :share AND sop_key = :sop_key AND duplicate = 0;

@@ -188,14 +188,18 @@ CREATE INDEX slip_by_state ON slip (state);  -- those that wait are looked for e
 ALTER TABLE slip ADD COLUMN wristband INTEGER NOT NULL DEFAULT 0;  -- 1: not printed before its patient's was scanned
 
 -- step: sharing
-ALTER TABLE share ADD COLUMN doubt TEXT NOT NULL DEFAULT '';       -- core/identity.py: why it was held, by name
+ALTER TABLE share ADD COLUMN doubt TEXT NOT NULL DEFAULT '';       -- core/identity.py: why a person must decide
 ALTER TABLE share ADD COLUMN rival INTEGER;                        -- the share that it may belong with
+ALTER TABLE share ADD COLUMN rules TEXT NOT NULL DEFAULT '[]';     -- core/release_rules.py: what it must fulfil to go out
 ALTER TABLE share ADD COLUMN approvals TEXT NOT NULL DEFAULT '[]'; -- who has said that it may be handed out
+ALTER TABLE share ADD COLUMN birth_key BLOB;                       -- of its birth date, to find similar Patient IDs
 ALTER TABLE share ADD COLUMN urgent INTEGER NOT NULL DEFAULT 0;    -- relayed before the others
 ALTER TABLE share ADD COLUMN copies INTEGER NOT NULL DEFAULT 0;    -- of its slips, where a request says how many
 ALTER TABLE share ADD COLUMN remarks BLOB;                         -- sealed: what a request wants on the slip
 ALTER TABLE study ADD COLUMN verdict TEXT NOT NULL DEFAULT '';     -- JSON of core/completeness.py's, while one stands
 ALTER TABLE study ADD COLUMN reported INTEGER NOT NULL DEFAULT 0;  -- a report of it is here
+ALTER TABLE study ADD COLUMN allowed INTEGER NOT NULL DEFAULT 0;   -- a person let it out although a rule says never
+CREATE INDEX share_by_birth ON share (birth_key) WHERE state IN ('open', 'held');
 ALTER TABLE event ADD COLUMN by TEXT NOT NULL DEFAULT '';          -- who asked for it; '' is the box itself
 
 CREATE TABLE request (                -- somebody's wish for a share: daemon/requesting.py

@@ -1,18 +1,20 @@
-"""Whose images these are. When in doubt, HELD: a person decides, nothing is guessed.
+"""Whose images these are, compared as the standard compares. When in doubt, a person decides: nothing is guessed.
 
-Two instances are one patient's when Patient ID, issuer, name and birth date agree as the standard compares them.
-The same Patient ID with another name or birth date is a conflict; another Patient ID is another patient.
+Two instances are one patient's when Patient ID, issuer, name, birth date and sex agree. Another Patient ID is another
+patient, unless a typing error may have made it. What follows from a comparison is core/placement.py.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from itertools import zip_longest
 
 from appliance.core.initials import initials
+
+SEXES = ("M", "F")  # PS3.3 C.7.1.1: O is anything else, and says nothing
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,41 @@ class Identity:
 class Match(StrEnum):
     SAME = "same"
     DIFFERENT = "different"
-    CONFLICT = "conflict"
+
+
+class Doubt(StrEnum):
+    """Why a share is held for a person. What to do about each: docs/right-patient.md."""
+
+    SAME_ID_OTHER_NAME = "same-id-other-name"
+    SAME_ID_OTHER_BIRTH_DATE = "same-id-other-birth-date"
+    SAME_ID_OTHER_SEX = "same-id-other-sex"
+    ISSUER_MISSING = "issuer-missing"
+    ISSUER_SPELLED_OTHERWISE = "issuer-spelled-otherwise"
+    SIMILAR_ID = "similar-id"
+    ID_CHANGED_IN_STUDY = "id-changed-in-study"
+    STUDY_OF_ANOTHER_PATIENT = "study-of-another-patient"
+    NO_PATIENT_ID = "no-patient-id"
+    UNREADABLE = "unreadable"
+    SAME_UID_OTHER_BYTES = "same-uid-other-bytes"
+    LINK_REFUSED = "link-refused"
+    HELD_BACK = "held-back"
+
+
+BECAUSE = {
+    Doubt.SAME_ID_OTHER_NAME: "the same Patient ID came with another name, or without one",
+    Doubt.SAME_ID_OTHER_BIRTH_DATE: "the same Patient ID came with another birth date, or without one",
+    Doubt.SAME_ID_OTHER_SEX: "the same Patient ID came with another sex",
+    Doubt.ISSUER_MISSING: "the same Patient ID came with and without its issuer",
+    Doubt.ISSUER_SPELLED_OTHERWISE: "the same Patient ID came from an issuer that is written otherwise",
+    Doubt.SIMILAR_ID: "the same name and birth date came with a Patient ID that differs by a typing error",
+    Doubt.ID_CHANGED_IN_STUDY: "the Patient ID or its issuer changed within a study",
+    Doubt.STUDY_OF_ANOTHER_PATIENT: "a study with the same Study Instance UID belongs to another patient",
+    Doubt.NO_PATIENT_ID: "the images carry no Patient ID",
+    Doubt.UNREADABLE: "the images could not be read",
+    Doubt.SAME_UID_OTHER_BYTES: "an image with the same SOP Instance UID but other contents is here already",
+    Doubt.LINK_REFUSED: "the vault refused its link",
+    Doubt.HELD_BACK: "it was taken back",
+}
 
 
 def valid_date(text: str) -> bool:
@@ -49,73 +85,93 @@ def valid_date(text: str) -> bool:
 
 def normal_name(name: str) -> str:
     """A Person Name as PS3.5 section 6.2.1 compares it: case, padding and trailing empty components do not count."""
+    return "=".join(_groups(name)).rstrip("=")
+
+
+def _groups(name: str) -> list[str]:
+    """Alphabetic, ideographic and phonetic."""
     # Again after the case is gone: some small letters come apart in it that the same name in capitals has whole.
     text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
-    groups = []
-    for group in text.split("="):
-        components = [" ".join(component.split()) for component in group.split("^")]
-        groups.append("^".join(components).rstrip("^"))
-    return "=".join(groups).rstrip("=")
+    return ["^".join(" ".join(part.split()) for part in group.split("^")).rstrip("^") for group in text.split("=")]
 
 
-def compare(known: Identity, new: Identity) -> Match:
+def same_name(one: str, other: str) -> bool:
+    """A group that only one of them has is no difference; two names without a common group cannot be compared."""
+    pairs = [(a, b) for a, b in zip(_groups(one), _groups(other), strict=False) if a and b]
+    return all(a == b for a, b in pairs) and (bool(pairs) or normal_name(one) == normal_name(other))
+
+
+def normal_date(text: str) -> str:
+    """PS3.5 table 6.2-1, DA: readers may meet the older YYYY.MM.DD."""
+    return re.sub(r"(\d{4})\.(\d\d)\.(\d\d)", r"\1\2\3", text.strip())
+
+
+def compare(known: Identity, new: Identity) -> Match | Doubt:
+    """The first difference that counts; the order of the two does not matter."""
     if not known.patient_id or not new.patient_id:
         return Match.DIFFERENT  # without an ID nothing is ever merged
+    issuers = {known.issuer, new.issuer}
+    if "" not in issuers and len({issuer.casefold() for issuer in issuers}) > 1:
+        return Match.DIFFERENT  # each gave out this ID to somebody
     if known.patient_id != new.patient_id:
-        return Match.DIFFERENT
-    if known.issuer != new.issuer:
-        # Two issuers may both have given out this ID; one side silent may be either.
-        return Match.DIFFERENT if known.issuer and new.issuer else Match.CONFLICT
-    same = normal_name(known.name) == normal_name(new.name) and known.birth_date == new.birth_date
-    return Match.SAME if same else Match.CONFLICT
+        return Doubt.SIMILAR_ID if _typed_wrongly(known, new) else Match.DIFFERENT
+    if not same_name(known.name, new.name):
+        return Doubt.SAME_ID_OTHER_NAME
+    if normal_date(known.birth_date) != normal_date(new.birth_date):
+        return Doubt.SAME_ID_OTHER_BIRTH_DATE
+    if {_sex(known), _sex(new)} == set(SEXES):
+        return Doubt.SAME_ID_OTHER_SEX
+    if len(issuers) > 1:
+        return Doubt.ISSUER_MISSING if "" in issuers else Doubt.ISSUER_SPELLED_OTHERWISE
+    return Match.SAME
 
 
-@dataclass(frozen=True)
-class Candidate:
-    """A share that may still grow, or one that already holds this study."""
-
-    share: int
-    identity: Identity
-    has_study: bool
-    held: bool = False
+def same_person(known: Identity, new: Identity) -> bool:
+    """Within one study. Stricter where there is no ID: everything must agree to the letter."""
+    if known.patient_id:
+        return compare(known, new) is Match.SAME
+    return known == new
 
 
-@dataclass(frozen=True)
-class Placement:
-    """Where an instance goes: a share that exists, or a new one; held with the reason where a person must decide."""
-
-    share: int | None
-    held_because: str = ""
-
-
-def place(
-    new: Identity, candidates: Sequence[Candidate], *, unreadable: str = "", needs_birth_date: bool = False
-) -> Placement:
-    """`unreadable` is why the dataset could not be read to the end of its identity; "" when it was."""
-    for candidate in candidates:
-        known = candidate.has_study and _same_person(candidate.identity, new)
-        if known and (candidate.held or not unreadable):
-            return Placement(candidate.share)
-    if unreadable:
-        return Placement(None, f"the images could not be read: {unreadable}")
-    if any(candidate.has_study for candidate in candidates):
-        return Placement(None, "a study with the same Study Instance UID belongs to another patient")
-    if not new.patient_id:
-        return Placement(None, "the images carry no Patient ID")
-    # A held share gathers more of its own study only: another study of that patient may be beyond doubt.
-    matches = {candidate.share: compare(candidate.identity, new) for candidate in candidates if not candidate.held}
-    for share, match in matches.items():
-        if match is Match.SAME:
-            return Placement(share)
-    if Match.CONFLICT in matches.values():
-        return Placement(None, "the same Patient ID came with another name, birth date or issuer")
-    if needs_birth_date and not valid_date(new.birth_date):
-        return Placement(None, "the images carry no usable birth date, which this profile asks the patient for")
-    return Placement(None)
+def completed(known: Identity, new: Identity) -> Identity:
+    """With what the same patient's other images say beyond it: else who is the same would depend on who came first."""
+    names = zip_longest(known.name.split("="), new.name.split("="), fillvalue="")
+    name = "=".join(a if a.strip(" ^") else b for a, b in names) if known.patient_id else known.name
+    return replace(known, name=name, sex=known.sex if _sex(known) else new.sex or known.sex)
 
 
-def _same_person(known: Identity, new: Identity) -> bool:
-    """Stricter than SAME where there is no ID: within one study everything must agree to the letter."""
-    if compare(known, new) is Match.SAME:
-        return True
-    return not known.patient_id and known == new
+def says_the_same(one: Identity, other: Identity) -> bool:
+    """No attribute has a value in one of them only."""
+    return normal_name(one.name) == normal_name(other.name) and _sex(one) == _sex(other)
+
+
+def same_name_and_birth_date(one: Identity, other: Identity) -> bool:
+    """As evidence that two are one person: what is empty is none."""
+    named = bool(normal_name(one.name)) and same_name(one.name, other.name)
+    return named and bool(one.birth_date) and normal_date(one.birth_date) == normal_date(other.birth_date)
+
+
+def _sex(identity: Identity) -> str:
+    sex = identity.sex.upper()
+    return sex if sex in SEXES else ""
+
+
+def _typed_wrongly(one: Identity, other: Identity) -> bool:
+    return same_name_and_birth_date(one, other) and similar_ids(one.patient_id, other.patient_id)
+
+
+def similar_ids(one: str, other: str) -> bool:
+    """One character wrong, missing, too many or swapped with its neighbour; or another case, width or leading zeros."""
+    one, other = (unicodedata.normalize("NFKC", text).casefold() for text in (one, other))
+    bare = (re.sub(r"(?<!\d)0+(?=\d)", "", text) for text in (one, other))
+    return _one_slip_apart(one, other) or _one_slip_apart(*bare)
+
+
+def _one_slip_apart(one: str, other: str) -> bool:
+    """Damerau-Levenshtein distance 0 or 1: what is left between the common beginning and end."""
+    shorter = min(len(one), len(other))
+    start = next((n for n in range(shorter) if one[n] != other[n]), shorter)
+    rest = shorter - start
+    end = next((n for n in range(rest) if one[-1 - n] != other[-1 - n]), rest)
+    left, right = one[start : len(one) - end], other[start : len(other) - end]
+    return max(len(left), len(right)) <= 1 or (len(left) == 2 and left == right[::-1])

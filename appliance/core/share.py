@@ -17,7 +17,9 @@ class ShareState(StrEnum):
 class ShareEvent(StrEnum):
     OPENED = "opened"
     GREW = "grown"  # an instance joined
-    RELEASED = "released"  # a person decided: hand it out
+    RELEASED = "released"  # a person decided, or the rules that it waited for are fulfilled: hand it out
+    JOINED = "joined to another share"  # all that it had is that one's now
+    HELD_BACK = "taken back"  # a person wants to decide again
     LINK_LOST = "left without a link"  # nobody knows where its slip is, or it came too late: another is needed
     LINK_REFUSED = "refused a link"  # by the vault: trying again would be refused again
     REPRINTED = "reprinted"  # staff asked
@@ -36,12 +38,14 @@ SHARES = Table(
         (O, X.LINK_LOST): (O, (Effect.MINT_LINK,)),
         (O, X.LINK_REFUSED): (H, ()),
         (O, X.REPRINTED): (O, (Effect.REVOKE_LINKS, Effect.MINT_LINK)),
+        (O, X.HELD_BACK): (H, (Effect.REVOKE_LINKS, Effect.KEEP_AT_VAULT)),
         (O, X.DELIVERED): (C, (Effect.FORGET_KEYS,)),
         (O, X.REVOKED): (R, (Effect.REVOKE_LINKS, Effect.DELETE_SHARE, Effect.FORGET_KEYS)),
         # Nothing of a held share leaves the box: not its images, not a slip.
         (H, X.OPENED): (H, ()),
         (H, X.GREW): (H, ()),
-        (H, X.RELEASED): (O, (Effect.MINT_LINK, Effect.RELAY)),
+        (H, X.RELEASED): (O, (Effect.REVOKE_LINKS, Effect.MINT_LINK, Effect.RELAY)),  # the link that kept it, if any
+        (H, X.JOINED): (R, (Effect.REVOKE_LINKS, Effect.DELETE_SHARE, Effect.FORGET_KEYS)),
         (H, X.REVOKED): (R, (Effect.REVOKE_LINKS, Effect.DELETE_SHARE, Effect.FORGET_KEYS)),
         # Without the data key nothing can be added; new images open a new share.
         (C, X.REVOKED): (R, (Effect.REVOKE_LINKS, Effect.DELETE_SHARE)),

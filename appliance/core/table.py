@@ -18,10 +18,12 @@ class Effect(StrEnum):
     MINT_LINK = "mint-link"  # a new link for the share, and a queued slip that carries it
     REGISTER_LINK = "register-link"  # tell the vault
     PRINT_SLIP = "print-slip"
+    PRINT_STAFF_SLIP = "print-staff-slip"  # tells staff the PIN, where the link has one
     DESTROY_LINK = "destroy-link"  # tell the vault to delete its key share
     RENEW_LINK = "renew-link"  # tell the vault the new expiry
     REVOKE_LINKS = "revoke-links"  # every link of the share
     REVOKE_LINK = "revoke-link"  # the one on this slip
+    KEEP_AT_VAULT = "keep-at-vault"  # a link that opens nothing: with its last link the vault deletes a share
     HOLD_SHARE = "hold-share"  # the vault will not have its link: a person decides
     REPLACE_LINK = "replace-link"  # the share is asked whether its patient still needs one
     VOID_SLIPS = "void-slips"  # the slips of this link

@@ -26,6 +26,7 @@ from appliance.adapters.spool import FileSpool
 from appliance.adapters.vault import HttpVault
 from appliance.adapters.web_admission import Client
 from appliance.config import DicomwebClient, PeerSettings, Profile, Settings
+from appliance.core.release_rules import ReleaseRules
 from appliance.daemon.alerts import Alerts
 from appliance.daemon.auditing import Trail
 from appliance.daemon.bell import Bell
@@ -43,10 +44,13 @@ from appliance.daemon.printing import Printing
 from appliance.daemon.quotas import GB, Quota, Quotas
 from appliance.daemon.receiving import Receiving
 from appliance.daemon.relaying import Relaying
+from appliance.daemon.releasing import Releasing
 from appliance.daemon.request_parts import RequestParts, request_parts
 from appliance.daemon.reviewing import Reviewing
+from appliance.daemon.share_desk import ShareDesk
 from appliance.daemon.slip_desk import SlipDesk
 from appliance.daemon.status_slip import Machine, Outside, StatusSlips
+from appliance.daemon.story import Story
 from appliance.daemon.sweeping import Sweeping
 from appliance.daemon.transfers import Transfers
 from appliance.daemon.transitions import Transitions
@@ -127,7 +131,9 @@ def compose(settings: Settings, printer_sockets: Path | None = None) -> Box:
     bell = Bell()
     profiles = {profile.ae_title: profile for profile in settings.profile}
     transitions = Transitions({title: _terms(profile) for title, profile in profiles.items()}, sealer, clock.now)
-    placing = Placing({title: _rules(profile) for title, profile in profiles.items()}, transitions, sealer, clock.now)
+    rules = {title: _rules(profile) for title, profile in profiles.items()}
+    releasing = Releasing({title: one.release for title, one in rules.items()}, transitions, sealer, clock.now)
+    placing = Placing(rules, transitions, releasing, sealer, clock.now)
     quiet_s = {title: profile.quiet_seconds for title, profile in profiles.items()}
     watch = PrinterWatch(printer)
     job_ttl_s = settings.printer.job_ttl_minutes * MINUTE_S
@@ -196,6 +202,8 @@ def compose(settings: Settings, printer_sockets: Path | None = None) -> Box:
     delivering = Delivering(journal, trail, repository, source) if repository else None
     operating.also(Reviewing(journal, trail, source).commands)
     operating.also(wishes.desk.commands)
+    shares = ShareDesk(journal, transitions, releasing, sealer, bell, Story(sealer, clock.now))
+    operating.also(shares.commands)
     status_slips = StatusSlips(
         journal,
         printing,
@@ -251,7 +259,10 @@ def _terms(profile: Profile) -> LinkTerms:
 
 
 def _rules(profile: Profile) -> ProfileRules:
-    return ProfileRules(profile.visit_hours * HOUR_S, needs_birth_date=profile.second_factor == "birth-date")
+    release = ReleaseRules(
+        profile.hold_for_report, profile.approvals, profile.never_procedure_codes, profile.never_body_parts
+    )
+    return ProfileRules(profile.visit_hours * HOUR_S, profile.without_patient_id == "share", release)
 
 
 def _peers(settings: Settings) -> Peers:

@@ -7,10 +7,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from appliance.core.health import Facts, sentences
-from appliance.core.link import LinkEvent, LinkState
 from appliance.core.share import ShareEvent, ShareState
 from appliance.core.slip import SlipState
-from appliance.daemon import interlock, notes
+from appliance.daemon import interlock
 from appliance.daemon.bell import Bell
 from appliance.daemon.peers import KnownPeer
 from appliance.daemon.printer_watch import PrinterWatch
@@ -20,13 +19,12 @@ from appliance.daemon.relaying import DISK_LOST
 from appliance.daemon.slip_desk import WHAT_TO_DO, SlipDesk, waiting
 from appliance.daemon.story import Story, local
 from appliance.daemon.transitions import SHORT_ID_CHARS, Transitions
-from appliance.errors import NotFoundError, NotPossibleError, SlipwayError
+from appliance.errors import NotFoundError, NotPossibleError
 from appliance.formats.audit import Event, Kind
 from appliance.formats.sealed import Sealer
 from appliance.ports import Journal, Printer, Row, Spool, Transaction
 
 LIST_LIMIT = 200
-DAY_S = 86400.0
 
 
 class Operating:
@@ -60,11 +58,6 @@ class Operating:
         self._watch = watch
         self._commands: dict[str, Callable[[dict[str, Any]], Awaitable[Any]]] = {
             "status": self._status,
-            "shares-list": self._shares_list,
-            "shares-show": self._shares_show,
-            "shares-revoke": self._shares_revoke,
-            "shares-release": self._shares_release,
-            "shares-extend": self._shares_extend,
             "slips-list": self._slips_list,
             "slips-reprint": self._slips_reprint,
             "slips-confirm": desk.confirm,
@@ -114,69 +107,10 @@ class Operating:
         said = [{"level": s.level.name.lower(), "what": s.what, "do": s.do} for s in sentences(facts)]
         return {"sentences": said, "associations": self._receiving.associations, **around, **counts}
 
-    # -- shares ----------------------------------------------------------------------------------------------------
-
-    async def _shares_list(self, arguments: dict[str, Any]) -> list[dict[str, Any]]:
-        rows = await self._journal.run(lambda tx: self._list_patients(tx, "shares", arguments))
-        shares = [self._story.head(row) for row in rows]
-        return [share for share in shares if not arguments.get("held") or share["state"] == "held"]
-
-    def _list_patients(self, tx: Transaction, what: str, arguments: dict[str, Any]) -> list[Row]:
-        """Who looks at patients is recorded, even where it is initials only."""
-        rows = tx.all(what, limit=LIST_LIMIT)
-        if rows:
-            about = f"{len(rows)} {what}"
-            self._transitions.trail.record(tx, Event(Kind.PATIENTS_LISTED, by=_by(arguments), about=about))
-        return rows
-
-    async def _shares_show(self, arguments: dict[str, Any]) -> dict[str, Any]:
-        def work(tx: Transaction) -> dict[str, Any]:
-            row = _find_share(tx, arguments["id"])
-            self._transitions.audit(tx, Kind.SHARE_SHOWN, row["id"], by=_by(arguments))
-            return self._story(tx, row)
-
-        return await self._journal.run(work)
-
-    async def _shares_revoke(self, arguments: dict[str, Any]) -> dict[str, Any]:
-        return await self._change(arguments, ShareEvent.REVOKED)
-
-    async def _shares_release(self, arguments: dict[str, Any]) -> dict[str, Any]:
-        return await self._change(arguments, ShareEvent.RELEASED)
-
-    async def _change(self, arguments: dict[str, Any], event: ShareEvent) -> dict[str, Any]:
-        def work(tx: Transaction) -> dict[str, Any]:
-            row = _find_share(tx, arguments["id"])
-            self._transitions.share(tx, row["id"], event, str(arguments.get("why", "")), by=_by(arguments))
-            return self._story(tx, tx.one("share", id=row["id"]))
-
-        result = await self._journal.run(work)
-        self._bell.ring()
-        return result
-
-    async def _shares_extend(self, arguments: dict[str, Any]) -> dict[str, Any]:
-        seconds = float(arguments["days"]) * DAY_S
-
-        def work(tx: Transaction) -> dict[str, Any]:
-            row = _find_share(tx, arguments["id"])
-            links = [link for link in tx.all("links", share=row["id"]) if _renewable(link)]
-            if not links:
-                raise NotFoundError("this share has no link that could be extended", hint="Print another slip for it.")
-            for link in links:
-                tx.do("set_link_expiry", id=link["id"], expires_in_s=seconds)
-                self._transitions.link(tx, link["id"], LinkEvent.RENEWED)
-            by, days = _by(arguments), seconds / DAY_S
-            self._transitions.note(tx, row["id"], notes.extended(days), by=by)
-            self._transitions.audit(tx, Kind.LINK_EXTENDED, row["id"], by=by, about=f"{days:g} days")
-            return self._story(tx, row)
-
-        result = await self._journal.run(work)
-        self._bell.ring()
-        return result
-
     # -- slips, printer, peers -------------------------------------------------------------------------------------
 
     async def _slips_list(self, arguments: dict[str, Any]) -> list[dict[str, Any]]:
-        rows = await self._journal.run(lambda tx: self._list_patients(tx, "slips", arguments))
+        rows = await self._journal.run(lambda tx: self._slips(tx, _by(arguments)))
         return [
             {
                 "number": row["number"],
@@ -191,6 +125,13 @@ class Operating:
             }
             for row in rows
         ]
+
+    def _slips(self, tx: Transaction, by: str) -> list[Row]:
+        """Who looks at patients is recorded, even where it is initials only."""
+        rows = tx.all("slips", limit=LIST_LIMIT)
+        if rows:
+            self._transitions.trail.record(tx, Event(Kind.PATIENTS_LISTED, by=by, about=f"{len(rows)} slips"))
+        return rows
 
     async def _slips_reprint(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """A new link on a new slip; the older ones are dead from now on."""
@@ -305,17 +246,3 @@ def _check_address(address: str) -> None:
         raise NotFoundError(
             f"{address!r} is no IP address", hint="Write an address or a network such as 10.20.0.0/24."
         ) from None
-
-
-def _find_share(tx: Transaction, prefix: str) -> Row:
-    if not prefix or not all(char in "0123456789abcdef" for char in prefix.lower()):
-        raise SlipwayError(f"{prefix!r} is not a share's id", hint="See `slipway shares list`.")
-    rows = tx.all("share_by_prefix", prefix=prefix.lower())
-    if len(rows) != 1:
-        what = "more than one share has" if rows else "no share has"
-        raise NotFoundError(f"{what} an id that starts with {prefix}", hint="See `slipway shares list`.")
-    return rows[0]
-
-
-def _renewable(link: Row) -> bool:
-    return link["state"] in (LinkState.ACTIVE, LinkState.EXPIRED)

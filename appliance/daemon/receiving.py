@@ -232,7 +232,9 @@ class Receiving:
         )
         whole = stream.segment_count(receipt.size) == 1
         head = cipher.open(0, memoryview(sealed)[stream.HEADER_BYTES : stream.SEGMENT_BYTES], last=whole)
-        return Arrived(receipt, read_attributes(head, receipt.arrival.transfer_syntax, whole=whole))
+        procedures = self._placing.looks_at_procedures(receipt.arrival.called_ae_title)
+        syntax = receipt.arrival.transfer_syntax
+        return Arrived(receipt, read_attributes(head, syntax, whole=whole, procedures=procedures))
 
 
 def _known_streams(tx: Transaction) -> set[bytes]:

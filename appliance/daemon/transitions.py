@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from appliance.core.identity import BECAUSE, Doubt
 from appliance.core.link import LINKS, LinkEvent, LinkState
 from appliance.core.share import SHARES, ShareEvent, ShareState
 from appliance.core.slip import SLIPS, SlipEvent, SlipState
 from appliance.core.table import Effect
 from appliance.daemon.auditing import Trail
+from appliance.daemon.keeping import keep
 from appliance.daemon.minting import STRICT_TERMS, LinkTerms, When, mint, open_share
 from appliance.errors import NotFoundError
 from appliance.formats.audit import Event, Kind, Outcome
@@ -31,12 +33,13 @@ OUTSIDE = frozenset(
     }
 )
 
-LINK_REFUSED = "the vault refused its link"
+LINK_REFUSED = BECAUSE[Doubt.LINK_REFUSED]
 SHORT_ID_CHARS = 8  # hexadecimal digits of a share id: what people type
 DOUBTFUL = "nobody knows whether it came out, and its link was revoked"
 ASKED_FOR = {
     ShareEvent.RELEASED: Kind.SHARE_RELEASED,
     ShareEvent.REVOKED: Kind.SHARE_REVOKED,
+    ShareEvent.HELD_BACK: Kind.SHARE_HELD,
     ShareEvent.REPRINTED: Kind.SLIP_REPRINTED,
 }
 
@@ -117,8 +120,7 @@ class Transitions:
     def mint_now(self, tx: Transaction, share: int) -> None:
         """One link, whoever asked for one and however often: those that wait for the study to be complete are done."""
         row = self._row(tx, "share", share)
-        for effect in self._waiting_mints(tx, share):
-            tx.do("effect_done", id=effect["id"])
+        self._drop_waiting_mints(tx, share)
         link, _ = mint(tx, row, self._terms_of(row), self._sealer, self._clock())
         self.link(tx, link, LinkEvent.MINTED)
 
@@ -134,13 +136,21 @@ class Transitions:
         elif effect is Effect.REPLACE_LINK:
             self.share(tx, share, ShareEvent.LINK_LOST)
         elif effect is Effect.HOLD_SHARE:
-            tx.do("hold_share_because", id=share, held_because=LINK_REFUSED)
+            tx.do("hold_share_because", id=share, held_because=LINK_REFUSED, doubt=Doubt.LINK_REFUSED)
             self.share(tx, share, ShareEvent.LINK_REFUSED)
         elif effect is Effect.REVOKE_LINKS:
+            self._drop_waiting_mints(tx, share)
             for row in tx.all("links", share=share):
                 self.link(tx, row["id"], LinkEvent.REVOKED)
+        elif effect is Effect.KEEP_AT_VAULT:
+            self._keep_at_vault(tx, share)
         elif effect is Effect.FORGET_KEYS:
             self._forget_keys(tx, share)
+
+    def _keep_at_vault(self, tx: Transaction, share: int) -> None:
+        if tx.all("links", share=share):  # else the vault never heard of it
+            row = self._row(tx, "share", share)
+            self.link(tx, keep(tx, row, self._terms_of(row), self._sealer, self._clock()), LinkEvent.MINTED)
 
     def _carry_out_on_link(self, tx: Transaction, effect: Effect, link: int) -> None:
         if effect is Effect.REVOKE_LINK:
@@ -193,6 +203,10 @@ class Transitions:
     def _live_links(tx: Transaction, share: int) -> list[int]:
         return [row["id"] for row in tx.all("links", share=share) if row["state"] != LinkState.DESTROYED]
 
+    def _drop_waiting_mints(self, tx: Transaction, share: int) -> None:
+        for effect in self._waiting_mints(tx, share):
+            tx.do("effect_done", id=effect["id"])
+
     @staticmethod
     def _waiting_mints(tx: Transaction, share: int) -> list[Row]:
         return [effect for effect in tx.all("effects_of_share", share=share) if effect["kind"] == Effect.MINT_LINK]
@@ -205,8 +219,7 @@ class Transitions:
         tx.do("forget_instance_keys", id=share)
         tx.do("forget_share_keys", id=share)
         tx.do("forget_study_uids", id=share)
-        for effect in self._waiting_mints(tx, share):
-            tx.do("effect_done", id=effect["id"])
+        self._drop_waiting_mints(tx, share)
 
     @staticmethod
     def _row(tx: Transaction, noun: str, row_id: int) -> Row:

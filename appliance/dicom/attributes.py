@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from appliance.dicom.charset import NAME_RESETS, TEXT_RESETS, UNDEFINED, repertoire
-from appliance.dicom.dataset_head import Walk, layout_of
+from appliance.dicom.dataset_head import Layout, Walk, layout_of
 
 HEAD_BYTES_MAX = 1 << 20  # of a dataset as it came, and of what is inflated from it
 INFLATE_FIRST_BYTES = 1 << 16  # enough for nearly every header
@@ -26,15 +27,18 @@ UNKNOWN_SET = "The dataset names an unknown character set."
 UNDECODABLE = "A text of the dataset has characters that its character set does not define."
 
 _CHARACTER_SET, _CODE_VALUE, _LANGUAGES = 0x00080005, 0x00080100, 0x00100101
+_BODY_PART = 0x00180015
+_PROCEDURES = (0x00081032, 0x00321064)  # Procedure Code Sequence and Requested Procedure Code Sequence
 _CODE = frozenset([_CODE_VALUE, 0x00080102])  # PS3.3 8.8: the value and its coding scheme come first in an item
-ITEM_HEADER_BYTES = 8
+ITEM_HEADER_BYTES = ELEMENT_HEADER_BYTES = 8
 _WANTED = frozenset(
     [
         _CHARACTER_SET, 0x00080016, 0x00080018, 0x00080020, 0x00080030, 0x00080050, 0x00080060, 0x00081030, 0x0008103E,
-        0x00100010, 0x00100020, 0x00100021, 0x00100030, 0x00100040, 0x00100101,
+        0x00100010, 0x00100020, 0x00100021, 0x00100030, 0x00100040, 0x00100101, 0x00180015,
         0x0020000D, 0x0020000E, 0x00200011, 0x00200013, 0x00280008, 0x00280010, 0x00280011,
     ]
 )  # fmt: skip
+_WANTED_WITH_PROCEDURES = _WANTED | frozenset(_PROCEDURES)  # further to walk, past what private groups hold
 
 _UID = re.compile(r"[0-9.]{1,64}")
 _LANGUAGE_TAG = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8}){0,3}")  # RFC 5646, in so far as we need it
@@ -70,22 +74,29 @@ class Attributes:
     frames: int
     specific_character_set: tuple[str, ...]
     problem: str
+    body_part: str = ""
+    procedure_codes: tuple[str, ...] = ()  # Code Values, where they were asked for
     patient_language: str = ""  # of the first item of Patient's Primary Language Code Sequence: "uk", "fra", "zh-TW"
 
 
-def read_attributes(head: bytes | memoryview, transfer_syntax: str, *, whole: bool) -> Attributes:
-    """Attributes from the start of a dataset (`whole`: that is all of it), top level only; the first of two wins."""
-    head = memoryview(head)[:HEAD_BYTES_MAX]
+def read_attributes(
+    head: bytes | memoryview, transfer_syntax: str, *, whole: bool, procedures: bool = False
+) -> Attributes:
+    """Attributes from the start of a dataset (`whole`: that is all of it), top level only; the first of two wins.
+
+    `procedures`: with the codes of its procedure.
+    """
+    head, wanted = memoryview(head)[:HEAD_BYTES_MAX], _WANTED_WITH_PROCEDURES if procedures else _WANTED
     if transfer_syntax == _DEFLATED:
-        return _read_deflated(head, whole=whole)
-    walk = Walk(head, _WANTED, whole=whole)
+        return _read_deflated(head, wanted, whole=whole)
+    walk = Walk(head, wanted, whole=whole)
     walk.run(layout_of(head, transfer_syntax))
     return _Values(walk).attributes()
 
 
-def _read_deflated(head: memoryview, *, whole: bool) -> Attributes:
+def _read_deflated(head: memoryview, wanted: frozenset[int], *, whole: bool) -> Attributes:
     """PS3.5 A.5. Inflates a little first, and more only if that was not enough."""
-    walk = Walk(head[:0], _WANTED, whole=whole)
+    walk = Walk(head[:0], wanted, whole=whole)
     for limit in (INFLATE_FIRST_BYTES, HEAD_BYTES_MAX):
         inflater = zlib.decompressobj(-zlib.MAX_WBITS)
         try:
@@ -93,7 +104,7 @@ def _read_deflated(head: memoryview, *, whole: bool) -> Attributes:
         except zlib.error:
             walk.problem = BAD_DEFLATE
             break
-        walk = Walk(plain, _WANTED, whole=whole and inflater.eof)
+        walk = Walk(plain, wanted, whole=whole and inflater.eof)
         walk.run(layout_of(plain, ""))
         if not walk.ended_early:
             break
@@ -143,6 +154,8 @@ class _Values:
             frames=integer(0x00280008) or 1,
             specific_character_set=self.terms,
             problem="",
+            body_part=text(_BODY_PART),
+            procedure_codes=self._procedure_codes(),
             patient_language=self._language(),
         )
         return replace(values, problem=self._walk.problem) if self._walk.problem else values
@@ -174,6 +187,11 @@ class _Values:
         text = walk.found.get(_CODE_VALUE, b"").decode("latin_1").strip(" \0")
         return text if _LANGUAGE_TAG.fullmatch(text) else ""
 
+    def _procedure_codes(self) -> tuple[str, ...]:
+        """Each Code Value in both sequences, also one that only modifies another: too many hold a study at worst."""
+        layout = self._walk.layout
+        return tuple(code for tag in _PROCEDURES for code in _code_values(self._found.get(tag, b""), layout))
+
     def _uid(self, tag: int) -> str:
         text = self._found.get(tag, b"").decode("latin_1").strip(" \0")
         if not text or _UID.fullmatch(text):
@@ -198,3 +216,15 @@ class _Values:
             self._walk.note(BAD_NUMBER)
             return 0
         return int.from_bytes(raw, "big" if self._walk.order == ">" else "little")
+
+
+def _code_values(items: bytes, layout: Layout) -> Iterator[str]:
+    """Wherever the element stands in a sequence's items; what looks like one counts as one."""
+    mark = layout.tag(_CODE_VALUE >> 16, _CODE_VALUE & 0xFFFF)
+    at = items.find(mark)
+    while 0 <= at <= len(items) - ELEMENT_HEADER_BYTES:
+        explicit = items[at + 4 : at + 6] == b"SH"
+        length = layout.element(items, at)[3] if explicit else layout.length(items, at + 4)[0]
+        start = at + ELEMENT_HEADER_BYTES
+        yield items[start : start + length].decode("latin_1").strip(" \0")
+        at = items.find(mark, start)

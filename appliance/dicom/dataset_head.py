@@ -10,7 +10,9 @@ import struct
 
 DEPTH_MAX = 32  # real files nest 6 deep; deeper is an attack on somebody's stack
 ELEMENTS_MAX = 20_000  # at the top level, and as many within sequences: 20 ms at worst
-SEQUENCES_TAKEN = frozenset({0x00100101})  # their items as written, cut short without complaint
+# Sequences of which the items are taken as written, and how many bytes of them.
+SEQUENCES_TAKEN = {0x00081032: 1 << 14, 0x00100101: 1 << 10, 0x00321064: 1 << 14}
+MAY_BE_CUT_SHORT = 0x00100101  # the languages that a patient speaks: the first counts
 VALUE_BYTES_MAX = 1024  # the longest real value is a name of three groups of 64 characters
 
 CUT_SHORT = "The dataset ends in the middle of an element."
@@ -45,6 +47,7 @@ class Layout:
         self.element = struct.Struct(order + "HH2sH").unpack_from
         self.bare = struct.Struct(order + "HHI").unpack_from
         self.length = struct.Struct(order + "I").unpack_from
+        self.tag = struct.Struct(order + "HH").pack
 
 
 _EXPLICIT_LE = Layout("<", explicit=True)
@@ -183,13 +186,13 @@ class Walk:
             raise struct.error  # half a value is none
         if tag in self.found:
             return  # of two, the first
-        if tag in SEQUENCES_TAKEN:
-            if not length and self._skipped[1] == at:
-                at, length = self._skipped[0], at - self._skipped[0]
-            length = min(length, VALUE_BYTES_MAX)
-        if length > VALUE_BYTES_MAX:
-            self.note(TOO_LARGE)
-            length = VALUE_BYTES_MAX
+        most = SEQUENCES_TAKEN.get(tag, VALUE_BYTES_MAX)
+        if tag in SEQUENCES_TAKEN and not length and self._skipped[1] == at:
+            at, length = self._skipped[0], at - self._skipped[0]
+        if length > most:
+            if tag != MAY_BE_CUT_SHORT:
+                self.note(TOO_LARGE)
+            length = most
         self.found[tag] = bytes(self.data[at : at + length])
 
     def _past_sequence(self, layout: Layout, at: int) -> int:

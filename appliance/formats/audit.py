@@ -24,10 +24,14 @@ class Kind(StrEnum):
     SLIP_PRINTED = "slip-printed"
     SLIP_REPRINTED = "slip-reprinted"
     SLIP_RELEASED = "slip-released"
+    PIN_SHOWN = "pin-shown"
     SHARE_UPLOADED = "share-uploaded"
     SHARE_SHOWN = "share-shown"
     SHARE_RELEASED = "share-released"
     SHARE_REVOKED = "share-revoked"
+    SHARE_HELD = "share-held"
+    SHARE_APPROVED = "share-approved"
+    SHARE_RESOLVED = "share-resolved"
     SHARE_REQUESTED = "share-requested"
     REQUEST_CANCELLED = "request-cancelled"
     REQUEST_FAILED = "request-failed"
@@ -124,10 +128,14 @@ _SENTENCES = {
     Kind.SLIP_PRINTED: "slip {slip} of share {share} was printed",
     Kind.SLIP_REPRINTED: "another slip was asked for in place of {slip} of share {share}",
     Kind.SLIP_RELEASED: "slip {slip} of share {share} was released by its patient's wristband",
+    Kind.PIN_SHOWN: "the PIN of slip {slip} of share {share} was shown",
     Kind.SHARE_UPLOADED: "share {share} was opened at the vault",
     Kind.SHARE_SHOWN: "share {share} was shown",
     Kind.SHARE_RELEASED: "share {share} was released",
     Kind.SHARE_REVOKED: "share {share} was revoked",
+    Kind.SHARE_HELD: "share {share} was taken back and is held",
+    Kind.SHARE_APPROVED: "share {share} was approved",
+    Kind.SHARE_RESOLVED: "share {share} was resolved as {about}",
     Kind.SHARE_REQUESTED: "a share was asked for ({about})",
     Kind.REQUEST_CANCELLED: "a request for a share was cancelled ({about})",
     Kind.REQUEST_FAILED: "a request for a share failed ({about})",

@@ -19,11 +19,11 @@ from appliance.errors import NotPossibleError
 
 # A cell is the next state; `late` where a late answer changes nothing; `-` where it must not happen.
 SHARE = """
-            OPENED  GREW  RELEASED  LINK_LOST  LINK_REFUSED  REPRINTED  DELIVERED  REVOKED
-OPEN        OPEN    OPEN  late      OPEN       HELD          OPEN       CLOSED     REVOKED
-HELD        HELD    HELD  OPEN      late       late          -          -          REVOKED
-CLOSED      -       -     -         late       late          -          -          REVOKED
-REVOKED     -       -     -         late       late          -          late       late
+            OPENED  GREW  RELEASED  JOINED   HELD_BACK  LINK_LOST  LINK_REFUSED  REPRINTED  DELIVERED  REVOKED
+OPEN        OPEN    OPEN  late      -        HELD       OPEN       HELD          OPEN       CLOSED     REVOKED
+HELD        HELD    HELD  OPEN      REVOKED  -          late       late          -          -          REVOKED
+CLOSED      -       -     -         -        -          late       late          -          -          REVOKED
+REVOKED     -       -     -         -        -          late       late          -          late       late
 """
 LINK = """
              MINTED       REGISTERED  REFUSED    EXPIRED  RENEWED  REVOKED    GRACE_ENDED

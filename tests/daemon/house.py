@@ -30,11 +30,14 @@ from appliance.daemon.printing import Printing
 from appliance.daemon.quotas import Quota, Quotas
 from appliance.daemon.receiving import Receiving
 from appliance.daemon.relaying import Relaying
+from appliance.daemon.releasing import Releasing
 from appliance.daemon.request_parts import request_parts
 from appliance.daemon.requesting import Requesting
 from appliance.daemon.requests import Requests
 from appliance.daemon.serving import Serving
+from appliance.daemon.share_desk import ShareDesk
 from appliance.daemon.slip_desk import SlipDesk
+from appliance.daemon.story import Story
 from appliance.daemon.sweeping import Sweeping
 from appliance.daemon.transfers import Transfers
 from appliance.daemon.transitions import Transitions
@@ -262,6 +265,7 @@ async def house(
     model: str = "TM-T20II",
     copies: int = 1,
     patterns: Mapping[str, str] | None = None,
+    rules: Mapping[str, ProfileRules] | None = None,
     quotas: Sequence[Quota] = (),
     filled: Callable[[], float] = lambda: 0.0,
     parts: Parts | None = None,
@@ -279,11 +283,9 @@ async def house(
     profiles = profiles or {"SHARE": terms()}
     vault_time: list[float | None] = [None]
     transitions = Transitions(profiles, sealer, clock.now)
-    rules = {
-        title: ProfileRules(VISIT_S, needs_birth_date=one.factor is FactorKind.BIRTH_DATE)
-        for title, one in profiles.items()
-    }
-    placing = Placing(rules, transitions, sealer, clock.now)
+    rules = {title: ProfileRules(VISIT_S) for title in profiles} | dict(rules or {})
+    releasing = Releasing({title: one.release for title, one in rules.items()}, transitions, sealer, clock.now)
+    placing = Placing(rules, transitions, releasing, sealer, clock.now)
     peers = Peers([], UnknownPeers.ACCEPT)
     transfers = Transfers(transitions.trail, sealer)
     limits, alerts = Quotas(quotas, 0.9, filled), Alerts(transitions.trail, clock.now)
@@ -378,6 +380,9 @@ async def house(
         wishes.serving,
         limits,
         vault_time,
+    )
+    the_house.operating.also(
+        ShareDesk(journal, transitions, releasing, sealer, bell, Story(sealer, clock.now)).commands
     )
     the_house.operating.also({"slips-release-wristband": the_house.interlock.release})
     the_house.operating.also(wishes.desk.commands)

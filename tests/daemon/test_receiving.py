@@ -80,7 +80,6 @@ async def manifest_of(box: House, row: dict[str, Any]) -> Any:
 DOUBTFUL = {
     "the same ID with another name": [Image(), Image(number=2, study="2", name="SOMEBODY^ELSE")],
     "the same ID with another birth date": [Image(), Image(number=2, study="2", birth_date="19850101")],
-    "no birth date": [Image(birth_date="")],
 }
 
 
