@@ -143,6 +143,16 @@ UPDATE claim SET ended = 0 WHERE source = 'query' AND study_key = :study_key AND
 -- name: drop_claims
 DELETE FROM claim WHERE source = :source AND claim_key = :claim_key;
 
+-- name: drop_excess_claims
+-- Lists of studies that are not here, the oldest first: an archive may announce all that it ever gets.
+DELETE FROM claim WHERE id IN (
+    SELECT id FROM (
+        SELECT id, sum(expected) OVER (ORDER BY id DESC) AS so_far FROM claim
+        WHERE listed = 1 AND study_key IS NOT NULL AND NOT EXISTS (
+            SELECT 1 FROM study JOIN share ON share.id = study.share
+            WHERE study.study_key = claim.study_key AND share.state IN ('open', 'held')))
+    WHERE so_far > :most);
+
 -- name: claim_by_key
 SELECT * FROM claim WHERE source = :source AND claim_key = :claim_key;
 

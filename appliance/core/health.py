@@ -27,6 +27,7 @@ class Facts:
     shares_held: int
     peers_parked: int
     shares_damaged: tuple[str, ...]  # ids of those with images that the disk lost before they were relayed
+    requests_waiting: int = 0
     slips_locked: tuple[str, ...] = ()  # numbers of those that wait for their patient's wristband
     scanner_error: str = ""  # "" when the wristbands' scanner is there, or there is none
     audit_error: str = ""  # "" when the audit repository takes records, or there is none
@@ -104,6 +105,11 @@ def _notices(facts: Facts) -> list[Row]:
             facts.shares_held > 0,
             f"{facts.shares_held} held for a person to decide.",
             "See `slipway shares list --held`.",
+        ),
+        (
+            facts.requests_waiting > 0,
+            f"{facts.requests_waiting} request(s) of others wait for images, or for a person.",
+            "See `slipway requests list`.",
         ),
         (
             facts.peers_parked > 0,

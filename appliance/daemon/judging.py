@@ -17,6 +17,8 @@ from appliance.ports import Row, Transaction
 
 KEPT_S = 3 * 86400.0  # an archive announces studies that are sent here days later, or never
 
+MOST_NAMED = 100_000  # instances of studies that are not here: 25 MB of the journal
+
 
 @dataclass(frozen=True, repr=False)
 class Named:
@@ -82,6 +84,7 @@ class Claims:
     def forget_old(self, tx: Transaction) -> None:
         """What was said of studies that never came, or have gone."""
         tx.do("drop_old_claims", before=self._clock() - KEPT_S)
+        tx.do("drop_excess_claims", most=MOST_NAMED)
 
     def _put(
         self,

@@ -36,6 +36,7 @@ WRONG = {
     "audit_error": ("nobody there", Level.NOTICE, "Audit records wait here: nobody there."),
     "slips_waiting": (2, Level.NOTICE, "2 slip(s)"),
     "objects_waiting": (3, Level.NOTICE, "3 object(s)"),
+    "requests_waiting": (2, Level.NOTICE, "2 request(s) of others wait"),
     "shares_held": (1, Level.NOTICE, "1 held"),
     "peers_parked": (4, Level.NOTICE, "4 unknown"),
 }

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import pytest
 
 from appliance.core.completeness import Source
+from appliance.daemon import judging
 from appliance.daemon.judging import Judging, Named, verdicts
 from appliance.daemon.minting import When
 from appliance.ports import Row
@@ -21,11 +22,11 @@ async def claim(
 ) -> None:
     named = [Named("1.2.840.10008.5.1.4.1.1.2", image.uid) for image in several]
     study_uid = "" if source is Source.MEDIA_CREATION else Image().study_uid
-    judging = Judging(box.claims, box.transitions)
+    judge = Judging(box.claims, box.transitions)
 
     def work(tx):
         box.claims.name(tx, source, uid, study_uid if study is None else study, named, ended=ended)
-        judging.heard(tx, box.claims.study_key(Image().study_uid))
+        judge.heard(tx, box.claims.study_key(Image().study_uid))
 
     await box.journal.run(work)
 
@@ -183,3 +184,22 @@ async def test_a_withdrawn_claim_is_none(box: House) -> None:
     await box.settled()
     box.clock.advance(QUIET_S + 1)
     assert "not checked" in (await study_is(box, "quiet"))["source"]
+
+
+async def test_announcements_of_studies_that_never_come_are_bounded_and_those_of_studies_here_are_kept(
+    box: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(judging, "MOST_NAMED", 5)
+    await claim(box, Source.NOTIFICATION, images("A", 3), "1.2.1")
+    await box.send(*images("A", 3))
+    for number in range(4):
+        await claim(box, Source.NOTIFICATION, images("B", 2), f"1.2.9.{number}", study=f"1.2.8.{number}")
+    await box.until(lambda: not box.receiving.behind)
+    await box.journal.run(box.claims.forget_old)
+    kept = [number for number in range(4) if await ended(box, f"1.2.9.{number}")]
+    assert kept == [2, 3]
+    assert await ended(box, "1.2.1")
+
+
+async def ended(box: House, uid: str) -> bool | None:
+    return await box.journal.run(lambda tx: box.claims.has_ended(tx, Source.NOTIFICATION, uid))
