@@ -174,6 +174,7 @@ class DicomwebServer:
         for piece in report.json():
             async with asyncio.timeout(self._limits.silence_s):
                 await response.write(piece)
+            await asyncio.sleep(0)  # writing waits for nobody whose client reads on
         return response
 
 

@@ -4,8 +4,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import hashlib
 import resource
+import ssl
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -14,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from appliance.adapters.dicom_tls import server_context
 from appliance.adapters.dicomweb import DicomwebServer
 from appliance.adapters.disk_queue import DiskQueue
 from appliance.adapters.spool import FileSpool
@@ -24,6 +28,7 @@ from appliance.errors import FloodError, SpoolFullError, TokenWrongError
 from appliance.formats.sealed import Sealer
 from appliance.ports import Peer, Spool
 from tests.adapters.test_spool import KEY, noise
+from tests.certificates import Authority
 from tests.fakes.disks import FailingSyncDisk, FailingWriteDisk, SlowDisk
 from tests.fakes.peers import OpenReception
 from tests.fakes.spool import BrokenSpool, CongestedSpool, FullSpool, read_back
@@ -76,7 +81,7 @@ def open_door(tmp_path: Path) -> Open:
         reception: OpenReception | None = None,
         limits: Limits | None = None,
         clients: tuple[Client, ...] = (client(),),
-        tls: Any = None,
+        tls: ssl.SSLContext | None = None,
     ) -> AsyncIterator[Door]:
         reception = reception or OpenReception()
         files = FileSpool(tmp_path / "spool", Sealer(KEY), reserve_bytes=0, disk=disk)
@@ -560,3 +565,64 @@ async def test_a_large_instance_takes_little_memory(door: Door) -> None:
     assert answer.status == 200
     assert door.reception.receipts[0].size == size + len(dataset())
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 48 << 10  # KiB
+
+
+# -- TLS ---------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Tls:
+    box: ssl.SSLContext
+    sender: ssl.SSLContext
+
+
+@pytest.fixture
+def tls(tmp_path: Path) -> Tls:
+    authority = Authority(tmp_path, "hospital")
+    pair = authority.issue("box")
+    box = server_context(str(pair.certificate), str(pair.key), section="[dicomweb]")
+    return Tls(box, ssl.create_default_context(cafile=str(authority.file)))
+
+
+async def test_images_come_over_tls(open_door: Open, tls: Tls) -> None:
+    data = dataset(after=noise(1 << 20))
+    async with open_door(tls=tls.box) as door, await WebPeer.call(door.port, tls=tls.sender) as peer:
+        for _ in range(2):
+            assert (await peer.post(multipart(file(data=data)))).status == 200
+        assert door.contents == [data, data]
+
+
+async def test_who_does_not_shake_hands_is_hung_up_on(open_door: Open, tls: Tls) -> None:
+    async with open_door(tls=tls.box, limits=Limits(handshake_s=0.2)) as door:
+        async with await WebPeer.call(door.port) as silent:
+            await silent.hung_up()
+        assert door.reception.complaints == [], "who says nothing is no news"
+        async with await WebPeer.call(door.port) as plain:
+            await plain.head()
+            await plain.hung_up()
+        await door.until(lambda: door.reception.complaints)
+        assert "no TLS handshake" in door.reception.complaints[0].summary
+        await door.until(lambda: door.server._entrance.connections == 0)
+
+
+async def test_a_connection_over_tls_leaves_nothing_behind(open_door: Open, tls: Tls) -> None:
+    """Its buffers are large, and the collector comes late."""
+    async with open_door(tls=tls.box) as door:
+        gc.collect()
+        gc.disable()
+        try:
+            for number in range(20):
+                async with await WebPeer.call(door.port, tls=tls.sender) as peer:
+                    assert (await peer.post(multipart(file(f"1.{number}")))).status == 200
+                async with await WebPeer.call(door.port) as plain:
+                    await plain.send(b"GET / HTTP/1.1\r\n\r\n")
+                    await plain.hung_up()
+            await door.until(lambda: door.server._entrance.connections == 0)
+            await asyncio.sleep(0.05)
+            left = Counter(type(one).__name__ for one in gc.get_objects() if type(one).__name__ in KEPT_BY_CIRCLES)
+        finally:
+            gc.enable()
+    assert all(count <= 4 for count in left.values()), left
+
+
+KEPT_BY_CIRCLES = ("Door", "RequestHandler", "SSLProtocol", "Storing")
