@@ -567,6 +567,14 @@ SELECT * FROM request WHERE share = :share ORDER BY id;
 -- name: set_request_state
 UPDATE request SET state = :state, info = :info, at = :now WHERE id = :id;
 
+-- name: request_tried
+UPDATE request SET tried = :tried, not_before = :not_before WHERE id = :id;
+
+-- name: instance_is_here
+SELECT 1 FROM instance JOIN share ON share.id = instance.share
+WHERE instance.sop_key = :sop_key AND instance.duplicate = 0
+  AND share.state IN ('open', 'held') AND share.profile = :profile LIMIT 1;
+
 -- name: set_request_sealed
 UPDATE request SET sealed = :sealed WHERE id = :id;
 

@@ -36,6 +36,8 @@ class Kind(StrEnum):
     REQUEST_CANCELLED = "request-cancelled"
     REQUEST_FAILED = "request-failed"
     PATIENTS_LISTED = "patients-listed"
+    PACS_QUERIED = "pacs-queried"
+    PULLED = "pulled"
     LINK_REVOKED = "link-revoked"
     LINK_EXTENDED = "link-extended"
     PEER_APPROVED = "peer-approved"
@@ -140,6 +142,8 @@ _SENTENCES = {
     Kind.REQUEST_CANCELLED: "a request for a share was cancelled ({about})",
     Kind.REQUEST_FAILED: "a request for a share failed ({about})",
     Kind.PATIENTS_LISTED: "{about} were listed",
+    Kind.PACS_QUERIED: "{called} was asked {about}",
+    Kind.PULLED: "{about} were asked for at the PACS, to {called}",
     Kind.LINK_REVOKED: "a link of share {share} was revoked",
     Kind.LINK_EXTENDED: "share {share} was extended by {about}",
     Kind.PEER_APPROVED: "{calling} at {address} may send from now on",

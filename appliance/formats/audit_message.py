@@ -74,6 +74,8 @@ EVENTS: dict[Kind, tuple[Code, str, Code | None]] = {
     Kind.SHARE_APPROVED: (ALERT, "E", OBJECT_SECURITY),
     Kind.SHARE_RESOLVED: (Code("110110", "Patient Record"), "U", None),
     Kind.PATIENTS_LISTED: (Code("110112", "Query"), "E", None),
+    Kind.PACS_QUERIED: (Code("110112", "Query"), "E", Code("pacs", "Asked of an archive", OWN)),
+    Kind.PULLED: (Code("110103", "DICOM Instances Accessed"), "R", Code("pull", "Pulled from an archive", OWN)),
     Kind.LINK_REVOKED: (ALERT, "E", OBJECT_SECURITY),
     Kind.LINK_EXTENDED: (ALERT, "E", OBJECT_SECURITY),
     Kind.PEER_APPROVED: (ALERT, "E", Code("110128", "Network Configuration")),
@@ -168,6 +170,8 @@ class _Writer:
         roles = {ACTIVITY: [APPLICATION], EXPORT: [SOURCE_ROLE]}.get(EVENTS[event.kind][0], [])
         if event.kind is Kind.PATIENTS_LISTED:
             roles = [DESTINATION_ROLE]
+        elif event.kind is Kind.PACS_QUERIED:
+            roles = [SOURCE_ROLE]
         if event.by:
             person = [SOURCE_ROLE] if event.kind is Kind.PATIENTS_LISTED else []
             self._participant(root, event.by, *person, asked=True)
@@ -177,6 +181,8 @@ class _Writer:
         elif event.kind is Kind.SHARE_UPLOADED:
             vault = self._source.vault
             self._participant(root, vault or UNKNOWN, DESTINATION_MEDIA, media=URI_MEDIA, at=vault)
+        elif event.kind is Kind.PACS_QUERIED:
+            self._participant(root, event.called, DESTINATION_ROLE, also=f"AETITLES={_text(event.called)}")
         elif event.address:
             self._participant(root, event.calling or event.address, at=event.address)
 
@@ -186,7 +192,7 @@ class _Writer:
         kind = event.kind
         if kind is Kind.TRAIL_READ:
             self._object(root, URI, "slipway:audit", "2", "13", "Security Audit Log")
-        elif kind is Kind.PATIENTS_LISTED:
+        elif kind in (Kind.PATIENTS_LISTED, Kind.PACS_QUERIED):
             self._object(root, Code("listing", "Listing", OWN), event.about, "2", "24", query=words(event))
         for study in event.studies or ((UNKNOWN,) if kind in TRANSFERS else ()):
             self._study(root, event, study)
