@@ -15,10 +15,12 @@ from zoneinfo import ZoneInfo
 
 from PIL import Image, ImageDraw
 
+from appliance.core.completeness import Source, Verdict
 from appliance.core.initials import initials
-from appliance.formats import slip_bitmap, status_slip
+from appliance.formats import slip_bitmap, slip_pin, status_slip
 from appliance.formats.languages import LANGUAGES
 from appliance.formats.link import Link
+from appliance.formats.slip_pin import PinFace
 from appliance.formats.slip_text import SlipFace, StaffHalf
 from appliance.formats.status_slip import Place, SetupFace, StatusFace
 
@@ -33,6 +35,16 @@ FACE = SlipFace(
     birth_year="1970",
     valid_until=datetime(2027, 1, 28, 14, 5),  # noqa: DTZ001 - the site's own time
     phone="+44 1632 960961",
+)
+CHECKED = Verdict(Source.QUERY, 530, 530)
+MISSING = Verdict(Source.NOTIFICATION, 528, 530, 2)
+QUIET = Verdict(Source.QUIET, 412, quiet_s=30.0)
+REQUESTED = replace(
+    FACE,
+    verdict=Verdict(Source.MEDIA_CREATION, 530, 530),
+    hand_to="Dr Hill, Riverside Practice, 12 Mill Lane",
+    note="CT chest and abdomen\r\nfor the clinic on 4 February",
+    barcode="ACC20270112",
 )
 # Invented sites and people; DICOM names, so that the initials are those that a slip would have.
 PEOPLE = {
@@ -67,7 +79,7 @@ def face(language: str) -> SlipFace:
 
 def pictures() -> dict[str, tuple[SlipFace, int]]:
     """Name of the file, and what is drawn how many dots wide."""
-    staff = StaffHalf("en", "12 Jan 2027 · CT", "402771")
+    staff = StaffHalf("en", "12 Jan 2027 · CT")
     full = replace(FACE, factor="pin", copy=2, staff=staff, logo=sample_logo())
     return {
         "slip-80": (FACE, WIDE),
@@ -79,8 +91,28 @@ def pictures() -> dict[str, tuple[SlipFace, int]]:
         "slip-80-staff": (full, WIDE),
         "slip-58-staff": (full, NARROW),
         "slip-80-staff-ar": (replace(full, language="ur", staff=replace(staff, language="ar")), WIDE),
+        **{f"slip-80-checked-{one}": (replace(face(one), verdict=CHECKED), WIDE) for one in ("en", "ar", "zh_Hans")},
+        **{f"slip-58-checked-{one}": (replace(face(one), verdict=CHECKED), NARROW) for one in ("de", "zh_Hant")},
+        "slip-80-missing-ur": (replace(face("ur"), verdict=MISSING), WIDE),
+        "slip-58-quiet-ar": (replace(face("ar"), verdict=QUIET), NARROW),
+        "slip-80-requested": (REQUESTED, WIDE),
+        "slip-58-requested": (REQUESTED, NARROW),
+        "slip-80-requested-ar": (replace(REQUESTED, language="ar", initials=face("ar").initials), WIDE),
         "slip-80-none-ko": (replace(face("ko"), factor="none", copy=3), WIDE),
     }
+
+
+def pin_papers() -> dict[str, Image.Image]:
+    """What tells staff a PIN."""
+    return {
+        f"pin-{mm}-{language}": slip_pin.render(pin_face(language), dots)
+        for mm, dots, languages in (("80", WIDE, ("en", "ar", "ja")), ("58", NARROW, ("en", "de")))
+        for language in languages
+    }
+
+
+def pin_face(language: str) -> PinFace:
+    return PinFace(language, FACE.number, initials(PEOPLE[language][1]), FACE.birth_year, "402771")
 
 
 def place(language: str) -> Place:
@@ -145,7 +177,7 @@ def main() -> None:
         picture, unprintable = slip_bitmap.drawn(said, dots)
         (FOLDER / f"{name}.png").write_bytes(slip_bitmap.png(picture))
         print(f"{name}.png {picture.width} x {picture.height}", *unprintable)
-    for name, picture in boxes_own().items():
+    for name, picture in (boxes_own() | pin_papers()).items():
         (FOLDER / f"{name}.png").write_bytes(slip_bitmap.png(picture))
         print(f"{name}.png {picture.width} x {picture.height}")
 

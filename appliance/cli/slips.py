@@ -11,7 +11,9 @@ import typer
 from appliance.cli.output import DEFAULT_CONFIG, Config, Json, ask, print_json, print_table
 from appliance.core import reprint as reprinting
 
-app = typer.Typer(no_args_is_help=True, help="What came out of the printer: list, reprint, confirm, lost, release.")
+app = typer.Typer(
+    no_args_is_help=True, help="What came out of the printer: list, reprint, confirm, lost, release, pin."
+)
 
 COLUMNS = ("number", "state", "patient", "link", "expires_at", "copy", "printed_at", "share", "to_do")
 
@@ -115,6 +117,21 @@ def release(
         print_json(said)
     else:
         print(f"To be printed: {', '.join(said['released']) or 'nothing was kept back'}.")
+
+
+@app.command()
+def pin(
+    number: Annotated[str, typer.Argument(help="The number on the slip.", metavar="NUMBER")],
+    config: Config = DEFAULT_CONFIG,
+    *,
+    json: Json = False,
+) -> None:
+    """Show a slip's PIN, where its staff slip is lost: tell only the patient. It is recorded who asked."""
+    said = ask(config, "slips-pin", number=number)
+    if json:
+        print_json(said)
+    else:
+        print(f"PIN of slip {said['number']}: {said['pin']}")
 
 
 def _wristband(given: str) -> str:

@@ -1,16 +1,19 @@
-"""What a slip says, from the journal's rows and the settings: the rows' values become a face, nothing is drawn here."""
+"""What papers say, from the journal's rows and the settings: the rows' values become a face, nothing is drawn here."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from appliance.core.completeness import Verdict, together
 from appliance.core.identity import valid_date
-from appliance.daemon.minting import FirstImage, open_link, open_share
+from appliance.daemon.judging import verdicts
+from appliance.daemon.minting import FirstImage, open_link, open_pin, open_remarks, open_share
 from appliance.formats.languages import ENGLISH, first_known
 from appliance.formats.link import Link
 from appliance.formats.sealed import Sealer
+from appliance.formats.slip_pin import PinFace
 from appliance.formats.slip_text import SlipFace, StaffHalf
 from appliance.formats.slip_words import day
 from appliance.ports import Row
@@ -41,8 +44,9 @@ class SlipLook:
         return self.profiles.get(profile, ProfileLook())
 
 
-def face(look: SlipLook, slip: Row, link: Row, share: Row, sealer: Sealer) -> SlipFace:
-    secrets = open_share(share, sealer)
+def face(look: SlipLook, slip: Row, link: Row, share: Row, sealer: Sealer, studies: Sequence[Row] = ()) -> SlipFace:
+    """`studies`: the share's, whose verdict is printed once all of them have one."""
+    secrets, remarks = open_share(share, sealer), open_remarks(share, sealer)
     identity, profile = secrets.identity, look.of(share["profile"])
     return SlipFace(
         site=look.site,
@@ -57,15 +61,30 @@ def face(look: SlipLook, slip: Row, link: Row, share: Row, sealer: Sealer) -> Sl
         language=first_known(secrets.first.language, profile.language, look.language),
         large_print=profile.large_print,
         logo=look.logo,
-        staff=_staff_half(look.language, secrets.first, link, sealer) if profile.staff_half else None,
+        staff=_staff_half(look.language, secrets.first) if profile.staff_half else None,
+        verdict=_verdict(studies),
+        hand_to=remarks.hand_to,
+        note=remarks.label,
+        barcode=remarks.barcode,
     )
 
 
-def _staff_half(language: str, first: FirstImage, link: Row, sealer: Sealer) -> StaffHalf:
+def pin_face(look: SlipLook, slip: Row, link: Row, share: Row, sealer: Sealer) -> PinFace:
     """In the site's language, whatever the patient reads."""
-    pin = sealer.open(b"pin" + link["link_id"], link["pin"]).decode() if link["pin"] else ""
+    identity, pin = open_share(share, sealer).identity, open_pin(link, sealer)
+    return PinFace(look.language, slip["number"], identity.initials, identity.birth_year, pin)
+
+
+def _verdict(studies: Sequence[Row]) -> Verdict | None:
+    """None while images of any of them still come in."""
+    found = verdicts(studies)
+    return together(found) if len(found) == len(studies) else None
+
+
+def _staff_half(language: str, first: FirstImage) -> StaffHalf:
+    """In the site's language, whatever the patient reads."""
     parts = (_study_day(first.study_date, language), first.modality)
-    return StaffHalf(language, " · ".join(part for part in parts if part), pin)
+    return StaffHalf(language, " · ".join(part for part in parts if part))
 
 
 def _study_day(date: str, language: str) -> str:

@@ -103,6 +103,11 @@ def open_link(row: Row, sealer: Sealer) -> LinkSecrets:
     return LinkSecrets(*(base64url.decode(part) for part in value))
 
 
+def open_pin(link: Row, sealer: Sealer) -> str:
+    """ "" where it has none, or none any more."""
+    return sealer.open(b"pin" + link["link_id"], link["pin"]).decode() if link["pin"] else ""
+
+
 def mint(tx: Transaction, share: Row, terms: LinkTerms, sealer: Sealer, now: float) -> tuple[int, int]:
     """(link row, slip row), both unregistered and unprinted."""
     secrets_ = open_share(share, sealer)

@@ -63,6 +63,7 @@ class Operating:
             "slips-confirm": desk.confirm,
             "slips-lost": desk.lost,
             "slips-release": desk.release,
+            "slips-pin": desk.pin,
             "printer-status": self._printer_status,
             "printer-test": self._printer_test,
             "peers-list": self._peers_list,

@@ -3,6 +3,9 @@
 What comes back decides: printed; taken (staff are asked, see `slip_desk`); not started (try again); or unknown, and
 then that link is revoked and another slip with another link is queued, so that no doubtful paper works. A profile's
 copies of a slip have the same code on purpose: they are one slip, and what is unknown of one is unknown of all.
+
+Where a link has a PIN, a paper that tells it to staff follows its slip. It opens nothing by itself, so it is printed
+again until it has come out.
 """
 
 from __future__ import annotations
@@ -13,20 +16,21 @@ import logging
 from collections import deque
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
+from math import inf
 from typing import Any, TypeVar
 
 from appliance.core.link import LinkState
 from appliance.core.slip import SlipEvent, SlipState
 from appliance.core.table import Effect
 from appliance.daemon.bell import Bell
-from appliance.daemon.facing import SlipLook, face
+from appliance.daemon.facing import SlipLook, face, pin_face
 from appliance.daemon.paper import paper
 from appliance.daemon.printer_watch import PrinterWatch
 from appliance.daemon.slip_desk import SlipDesk
 from appliance.daemon.specimen import specimen
 from appliance.daemon.transitions import Transitions
 from appliance.errors import SlipwayError
-from appliance.formats import escpos, slip_bitmap
+from appliance.formats import escpos, slip_bitmap, slip_pin
 from appliance.formats.printer_profiles import Confirmation, Profile
 from appliance.formats.sealed import Sealer
 from appliance.ports import Journal, Printer, PrintJob, PrintOutcome, Row, Transaction
@@ -34,11 +38,14 @@ from appliance.ports import Journal, Printer, PrintJob, PrintOutcome, Row, Trans
 log = logging.getLogger("slipway.printing")
 T = TypeVar("T")
 
-KINDS = json.dumps([Effect.PRINT_SLIP])
+# A PIN comes out behind its slip, before the next patient's.
+KINDS = tuple(json.dumps([kind]) for kind in (Effect.PRINT_STAFF_SLIP, Effect.PRINT_SLIP))
 POLL_S = 5.0
 REFUSED_PAUSE_S = 3.0  # paper out, cover open: look again soon, staff stand before it
 UNDRAWN_PAUSE_S = 60.0
-MOST_COPIES = 8  # of one slip: room between the process ids of two
+MOST_COPIES = 8  # of one slip: room between the process ids of two; the last is its staff slip's
+STAFF_SLIP = "-PIN"  # behind the number of the slip that it belongs to
+HANDED_OUT = (SlipState.UNCONFIRMED, SlipState.PRINTED)
 DOUBTS_IN_A_ROW = 3  # unconfirmed slips after which the printer, not the paper, is the likely cause
 DOUBT_PAUSE_S = 60.0
 REHEARSAL_PAUSE_S = 45.0  # well again after a doubt, a printer must have printed within two minutes
@@ -106,7 +113,8 @@ class Printing:
         for row in tx.all("slips_printing"):
             self._transitions.slip(tx, row["id"], SlipEvent.LOST)
         newest = tx.first("newest_slip_at_printer")
-        self._watch.in_doubt = newest is not None and newest["state"] == SlipState.UNKNOWN
+        lost = newest is not None and newest["state"] == SlipState.UNKNOWN
+        self._watch.in_doubt = lost or bool(tx.all("due_effects", kinds=KINDS[0], now=inf, limit=1))
 
     async def print_specimen(self) -> PrintOutcome:
         """What `slipway printer test` asks for; waits for a slip that is under way."""
@@ -135,19 +143,24 @@ class Printing:
         while True:
             await self._journal.run(self._desk.look_through)
             due = await self._due(self._clock())
-            if due:
-                await self._try(due[0])
+            if due and due["kind"] == Effect.PRINT_STAFF_SLIP:
+                await self._try_staff_slip(due)
+            elif due:
+                await self._try(due)
             elif self._aside and await self._watch.is_ready() and await self._nobody_waits() and self._aside:
                 await self._to_its_end(self._print_aside(self._aside.popleft()))
             else:
                 await listener.wait(self._refused_pause_s if self._aside else self._poll_s)
 
-    async def _due(self, now: float) -> list[Row]:
-        return await self._journal.run(lambda tx: tx.all("due_effects", kinds=KINDS, now=now, limit=1))
+    async def _due(self, now: float) -> Row | None:
+        def work(tx: Transaction) -> Row | None:
+            return next((row for kinds in KINDS for row in tx.all("due_effects", kinds=kinds, now=now, limit=1)), None)
+
+        return await self._journal.run(work)
 
     async def _nobody_waits(self) -> bool:
         """A slip that the printer has just refused is still before any paper about the box."""
-        return not await self._due(self._clock() + self._refused_pause_s)
+        return await self._due(self._clock() + self._refused_pause_s) is None
 
     async def _print_aside(self, aside: Aside) -> None:
         async with self._turn:
@@ -184,6 +197,37 @@ class Printing:
         later = self._clock() + UNDRAWN_PAUSE_S
         await self._journal.run(lambda tx: tx.do("effect_failed", id=effect["id"], not_before=later))
 
+    async def _try_staff_slip(self, effect: Row) -> None:
+        rows = await self._journal.run(lambda tx: self._collect_staff_slip(tx, effect))
+        if rows is None:
+            return
+        if not await self._watch.is_ready():
+            await asyncio.sleep(self._refused_pause_s)
+            return
+        try:
+            job = await asyncio.to_thread(self._render_staff_slip, *rows)
+        except SlipwayError as error:
+            await self._put_off(effect, error)
+            return
+        await self._breathe(await self._to_its_end(self._print_staff_slip(effect, job)))
+
+    async def _print_staff_slip(self, effect: Row, job: PrintJob) -> PrintOutcome:
+        async with self._turn:
+            outcome = await self._to_printer(job, "so it is printed again")
+        log.info("slip %s: %s", job.number, outcome)
+        if outcome is PrintOutcome.TAKEN:
+            slip = job.number.removesuffix(STAFF_SLIP)
+            log.warning("look whether the PIN of slip %s came out; if not: slipway slips pin %s", slip, slip)
+        if outcome in (PrintOutcome.PRINTED, PrintOutcome.TAKEN):
+            await self._journal.run(lambda tx: self._told(tx, effect, job))
+        elif outcome is PrintOutcome.REFUSED:
+            await asyncio.sleep(self._refused_pause_s)
+        return outcome
+
+    def _told(self, tx: Transaction, effect: Row, job: PrintJob) -> None:
+        tx.do("effect_done", id=effect["id"])
+        self._transitions.note(tx, effect["share"], f"staff slip {job.number} printed")
+
     async def _print(self, effect: Row, copies: list[PrintJob]) -> PrintOutcome:
         async with self._turn:
             if await self._journal.run(lambda tx: self._start(tx, effect)) is not SlipState.PRINTING:
@@ -209,14 +253,14 @@ class Printing:
                 return PrintOutcome.UNKNOWN
         return PrintOutcome.TAKEN if PrintOutcome.TAKEN in outcomes else PrintOutcome.PRINTED
 
-    async def _to_printer(self, job: PrintJob) -> PrintOutcome:
+    async def _to_printer(self, job: PrintJob, in_doubt: str = "so it is dead paper") -> PrintOutcome:
         outcome = await self._printer.print(replace(job, after_doubt=self._watch.in_doubt))
         if outcome is PrintOutcome.REFUSED and self._watch.in_doubt and self._confirms and await self._watch.is_ready():
             self._watch.suspect(CONFIRMS_NOTHING)
         elif outcome is not PrintOutcome.REFUSED:
             self._watch.in_doubt = outcome is PrintOutcome.UNKNOWN
             if outcome is PrintOutcome.UNKNOWN:
-                self._watch.suspect(f"nobody knows whether slip {job.number} came out, so it is dead paper")
+                self._watch.suspect(f"nobody knows whether slip {job.number} came out, {in_doubt}")
         return outcome
 
     @property
@@ -255,27 +299,44 @@ class Printing:
         if outcome is PrintOutcome.REFUSED:
             tx.do("put_off_slip", slip=effect["slip"], not_before=self._clock() + self._refused_pause_s)
 
-    def _collect(self, tx: Transaction, effect: Row) -> tuple[Row, Row, Row] | None:
+    def _collect(self, tx: Transaction, effect: Row) -> tuple[Row, Row, Row, list[Row]] | None:
         slip, link = tx.one("slip", id=effect["slip"]), tx.one("link", id=effect["link"])
         share = tx.one("share", id=effect["share"])
         queued = slip["state"] == SlipState.QUEUED
         if queued and link["state"] == LinkState.ACTIVE and link["sealed"] and share["sealed"]:
-            return slip, link, share
+            return slip, link, share, tx.all("studies", share=share["id"])
         if queued:  # expired while it waited: paper that opens nothing must not come out, another is made
             self._transitions.slip(tx, slip["id"], SlipEvent.OUTDATED)
         tx.do("effect_done", id=effect["id"])
         return None
 
-    def _render(self, slip: Row, link: Row, share: Row) -> list[PrintJob]:
-        """One a copy."""
-        said = face(self._look, slip, link, share, self._sealer)
+    def _collect_staff_slip(self, tx: Transaction, effect: Row) -> tuple[Row, Row, Row] | None:
+        slip, link = tx.one("slip", id=effect["slip"]), tx.one("link", id=effect["link"])
+        share = tx.one("share", id=effect["share"])
+        dead = slip["state"] not in HANDED_OUT or link["state"] == LinkState.DESTROYED
+        if not dead and link["pin"] and share["sealed"]:
+            return slip, link, share
+        tx.do("effect_done", id=effect["id"])
+        return None
+
+    def _render(self, slip: Row, link: Row, share: Row, studies: list[Row]) -> list[PrintJob]:
+        """One a copy: as many as a request wants, else the profile."""
+        said = face(self._look, slip, link, share, self._sealer, studies)
         picture = slip_bitmap.render(said, self._model.dots(self._look.paper_mm))
         jobs = []
-        for copy in range(self._look.of(share["profile"]).copies):
+        for copy in range(min(share["copies"] or self._look.of(share["profile"]).copies, MOST_COPIES - 1)):
             number = slip["number"] + (f"-{copy + 1}" if copy else "")
             its_id = process_id(slip["id"], copy)
             jobs.append(paper(number, picture, said.url, self._model, its_id, self._look))
         return jobs
+
+    def _render_staff_slip(self, slip: Row, link: Row, share: Row) -> PrintJob:
+        picture = slip_pin.render(
+            pin_face(self._look, slip, link, share, self._sealer), self._model.dots(self._look.paper_mm)
+        )
+        its_id = process_id(slip["id"], MOST_COPIES - 1)
+        data = escpos.slip(picture, self._model, its_id)
+        return PrintJob(f"{slip['number']}{STAFF_SLIP}", data, slip_bitmap.png(picture), its_id)
 
 
 def process_id(slip: int, copy: int) -> bytes:

@@ -1,7 +1,7 @@
 """Slips that need a person's word: those that waited too long, and those whose printer proves nothing.
 
 What staff may say (`slipway slips confirm, lost, release`), what they are asked in `slipway status`, and what happens
-when they say nothing. Printing itself is `printing`.
+when they say nothing; and a slip's PIN, where the paper that told it is lost. Printing itself is `printing`.
 """
 
 from __future__ import annotations
@@ -11,9 +11,13 @@ from typing import Any
 
 from appliance.core.slip import SlipEvent, SlipState
 from appliance.daemon.bell import Bell
+from appliance.daemon.minting import open_pin
 from appliance.daemon.printer_watch import PrinterWatch
 from appliance.daemon.transitions import Transitions
 from appliance.errors import NotFoundError, NotPossibleError
+from appliance.formats.audit import Kind
+from appliance.formats.envelope import FactorKind
+from appliance.formats.sealed import Sealer
 from appliance.ports import Journal, Row, Transaction
 
 JOB_TTL_S = 1800.0
@@ -32,6 +36,7 @@ SAID_ALREADY = {
     (SlipState.VOID, SlipEvent.LOST),
 }
 LOCKED = "Scan it; or type what it says after `slipway slips release --wristband -`."
+ASKS_FOR = {FactorKind.BIRTH_DATE: "the date of birth", FactorKind.NONE: "nothing"}
 NOT_ASKED = "For another slip with a new code: slipway slips reprint NUMBER."
 
 
@@ -43,6 +48,7 @@ class SlipDesk:
         watch: PrinterWatch,
         bell: Bell,
         clock: Callable[[], float],
+        sealer: Sealer,
         *,
         job_ttl_s: float = JOB_TTL_S,
     ) -> None:
@@ -51,6 +57,7 @@ class SlipDesk:
         self._watch = watch
         self._bell = bell
         self._clock = clock
+        self._sealer = sealer
         self._job_ttl_s = job_ttl_s
 
     def look_through(self, tx: Transaction) -> None:
@@ -87,6 +94,20 @@ class SlipDesk:
         self._bell.ring()
         return {"released": [row["number"] for row in rows]}
 
+    async def pin(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """For staff to tell the patient, where the staff slip is lost. Recorded."""
+
+        def work(tx: Transaction) -> dict[str, Any]:
+            slip = _find(tx, arguments)
+            link = tx.one("link", id=slip["link"])
+            if not link["pin"]:
+                raise NotPossibleError(f"slip {slip['number']} has no PIN{_why_not(link)}", hint=NOT_ASKED)
+            by = str(arguments.get("by", ""))
+            self._transitions.audit(tx, Kind.PIN_SHOWN, slip["share"], slip=slip["number"], by=by)
+            return {"number": slip["number"], "pin": open_pin(link, self._sealer)}
+
+        return await self._journal.run(work)
+
     async def _say(self, arguments: dict[str, Any], event: SlipEvent) -> dict[str, Any]:
         def work(tx: Transaction) -> dict[str, Any]:
             row = _find(tx, arguments)
@@ -109,6 +130,10 @@ def waiting(tx: Transaction) -> dict[str, list[str]]:
         "slips_unconfirmed": [row["number"] for row in tx.all("slips_in_state", state=SlipState.UNCONFIRMED)],
         "slips_overdue": [row["number"] for row in tx.all("slips_in_state", state=SlipState.OVERDUE)],
     }
+
+
+def _why_not(link: Row) -> str:
+    return " any more" if link["factor"] == FactorKind.PIN else f": its page asks for {ASKS_FOR[link['factor']]}"
 
 
 def _find(tx: Transaction, arguments: dict[str, Any]) -> Row:

@@ -54,14 +54,15 @@ def _patients_half(sheet: Sheet, face: SlipFace, said: Words) -> Image.Image:
     top = sheet.stack(
         [layout.mark(sheet, said.copy), layout.logo(sheet, face.logo), title],
     )
-    code = layout.code(sheet, face.url)
+    code, verdict = layout.code(sheet, face.url), layout.paragraph(sheet, said.verdict)
     return sheet.stack(
         [
             sheet.stack([top, code, layout.steps(sheet, said.steps, icons)], gap=0),
             layout.rule(sheet),
-            layout.facts(sheet, said.facts),
+            sheet.stack([layout.facts(sheet, said.facts), verdict, layout.facts(sheet, said.remarks)], gap=GRID),
             layout.rule(sheet),
             closing,
+            layout.barcode(sheet, *said.barcode),
         ]
     )
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from PIL import Image
 
+from appliance.formats.slip_barcode import bars
 from appliance.formats.slip_code import symbol
 from appliance.formats.slip_lines import unbreakable, wrap
 from appliance.formats.slip_logo import logo as dotted_logo
@@ -34,6 +35,11 @@ def paragraph(sheet: Sheet, text: str, *, bold: bool = False, centred: bool = Fa
     )
 
 
+def poster(sheet: Sheet, text: str) -> Image.Image:
+    """A few characters, to be read from afar."""
+    return _across(sheet, sheet.text(text, sheet.type(2 * sheet.sizes.title, bold=True), sheet.room, 1, centred=True))
+
+
 def mark(sheet: Sheet, text: str) -> Image.Image:
     """White on black: what nobody may overlook. "" takes no room."""
     if not text:
@@ -54,6 +60,19 @@ def code(sheet: Sheet, url: str) -> Image.Image:
     block = sheet.blank(picture.height + 2 * quiet)
     block.paste(picture, ((sheet.dots - picture.width) // 2, quiet))
     return block
+
+
+def barcode(sheet: Sheet, value: str, caption: str, shown: str) -> Image.Image:
+    """`caption` above it, `shown` below; without bars where they cannot say it. "" takes no room."""
+    if not value:
+        return sheet.blank(0)
+    label = sheet.type(sheet.sizes.label)
+    picture = bars(value, sheet.dots, 2 * sheet.sizes.marker)
+    drawn = sheet.blank(picture.height if picture else 0)
+    if picture:
+        drawn.paste(picture, ((sheet.dots - picture.width) // 2, 0))
+    above, below = (_across(sheet, sheet.text(text, label, sheet.room, 2, centred=True)) for text in (caption, shown))
+    return sheet.stack([above, drawn, below], gap=GRID)
 
 
 def logo(sheet: Sheet, data: bytes) -> Image.Image:

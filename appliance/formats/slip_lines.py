@@ -22,6 +22,7 @@ WIDE = (
     range(0xF900, 0xFB00), range(0xFF01, 0xFF61), range(0x20000, 0x32000),
 )  # fmt: skip
 
+ISOLATES, ISOLATE_ENDS = "\u2066\u2067\u2068", "\u2069"
 HIRAGANA = frozenset(map(chr, range(0x3041, 0x30A0)))
 BALANCE_STEPS = 16
 
@@ -40,6 +41,18 @@ def balanced(text: str, width: float, measure: Measure, max_lines: int) -> list[
         else:
             low = middle
     return lines
+
+
+def isolated(lines: list[str]) -> list[str]:
+    """Lines that are shaped one by one: what a bidi isolate encloses runs on in the same way on the next line."""
+    opened = ""
+    closed = []
+    for line in lines:
+        whole = opened + line
+        for char in line:
+            opened = opened + char if char in ISOLATES else opened[:-1] if char == ISOLATE_ENDS else opened
+        closed.append(whole + ISOLATE_ENDS * len(opened))
+    return closed
 
 
 def unbreakable(text: str) -> list[str]:

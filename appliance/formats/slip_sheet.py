@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from PIL import Image, ImageDraw
 
 from appliance.formats.slip_code import PaperTooNarrowError
-from appliance.formats.slip_lines import balanced, wrap
+from appliance.formats.slip_lines import balanced, isolated, wrap
 from appliance.formats.slip_shaping import WHITE, Type
 
 GRID = 8  # dots; everything starts and ends on it, so strips and lines meet whole bytes
@@ -88,7 +88,8 @@ class Sheet:
     ) -> Image.Image:
         """A column of at most `max_lines` lines, `width` dots wide, all ink inside. `even`: of about equal width."""
         self.unprintable += kind.unprintable(text)
-        lines = [kind.line(line) for line in (balanced if even else wrap)(text, width, kind.width, max_lines)]
+        broken = (balanced if even else wrap)(text, width, kind.width, max_lines)
+        lines = [kind.line(line) for line in isolated(broken)]
         column = Image.new("1", (width, sum(line.height for line in lines)), WHITE)
         top = 0
         for line in lines:

@@ -5,14 +5,19 @@ Not the words around it, which are `slip_words`, nor how it looks, which is `sli
 
 from __future__ import annotations
 
+import itertools
 import unicodedata
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
+from appliance.core.completeness import Verdict
+
 FactorKind = Literal["birth-date", "pin", "none"]
 
 LONGEST_CHARS = 200  # of any one text; a longer one cannot fit anyway and would only cost time to measure
+MOST_MARKS = 5  # in a row
+FIRST_SIGN = 0x2190  # arrows; beyond them lie blocks, bars and braille dots: all that codes could be drawn with
 ZERO_WIDTH_JOINERS = "\u200c\u200d"  # part of how Persian and Indic words are spelled, unlike the other controls
 
 
@@ -22,7 +27,6 @@ class StaffHalf:
 
     language: str = "en"
     study: str = field(default="", repr=False)  # day and kind of the examination
-    pin: str = field(default="", repr=False)  # where the box made one
 
 
 @dataclass(frozen=True)
@@ -42,12 +46,35 @@ class SlipFace:
     large_print: bool = False
     logo: bytes = field(default=b"", repr=False)  # a PNG file; b"" prints none
     staff: StaffHalf | None = None
+    verdict: Verdict | None = None  # on whether all images are here; None while nothing can be said
+    hand_to: str = field(default="", repr=False)  # as are the next two: what a request wants on the slip
+    note: str = field(default="", repr=False)
+    barcode: str = field(default="", repr=False)
 
 
 def clean(text: str) -> str:
-    """One line of printable characters: no controls, lone surrogates or direction overrides, single spaces."""
+    """One line of printable characters: no controls, lone surrogates, direction overrides or towers of accents,
+    single spaces."""
     normal = unicodedata.normalize("NFC", text[:LONGEST_CHARS])
-    return " ".join("".join(map(_printable, normal)).split())
+    return _low(" ".join("".join(map(_printable, normal)).split()))
+
+
+def clean_remark(text: str) -> str:
+    """The same of what another system wants on the slip: its lines on one, and no signs to draw with."""
+    lines = (clean(line) for line in text[:LONGEST_CHARS].splitlines())
+    return "; ".join(filter(None, ("".join(filter(_is_no_sign, line)).strip(" ,;") for line in lines)))
+
+
+def _low(text: str) -> str:
+    """Without what would tower over a line: marks beyond those that any script puts on one letter."""
+    runs = itertools.groupby(text, lambda char: char in ZERO_WIDTH_JOINERS or unicodedata.category(char)[0] == "M")
+    return "".join(
+        itertools.chain.from_iterable(itertools.islice(run, MOST_MARKS if mark else None) for mark, run in runs)
+    )
+
+
+def _is_no_sign(char: str) -> bool:
+    return ord(char) < FIRST_SIGN or unicodedata.category(char) != "So"
 
 
 def _printable(char: str) -> str:

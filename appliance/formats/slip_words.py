@@ -18,14 +18,15 @@ from babel import Locale, UnknownLocaleError
 from babel.dates import format_date, format_time, get_datetime_format
 from babel.messages.pofile import read_po
 
+from appliance.core.completeness import Source, Verdict
 from appliance.formats.languages import ENGLISH, LANGUAGES, RIGHT_TO_LEFT, known_language
-from appliance.formats.slip_text import SlipFace, StaffHalf, clean
+from appliance.formats.slip_text import SlipFace, StaffHalf, clean, clean_remark
 
 _TWELVE_HOURS = frozenset(("en_US", "en_CA", "fil"))  # elsewhere 14:05 is understood by all, and cannot be the night
 _FIRST_DIGIT = {"arab": 0x0660, "arabext": 0x06F0, "beng": 0x09E6, "deva": 0x0966}
 _DAY_OF_MONTH = re.compile(r"(?<=\b\d) |(?<=\b\d\d) |(?<=\d\.) |(?<![,،]) (?=\d{1,2}\b(?!:))")  # stays with its month
 LEFT_TO_RIGHT, BY_ITSELF, END = "\u2066", "\u2068", "\u2069"  # isolates: a value does not turn its neighbours round
-NO_BREAK_SPACE = "\u00a0"  # a telephone number stays on one line
+NO_BREAK_SPACE = "\u00a0"  # a telephone number stays on one line, as does a figure with its unit
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,10 @@ class Words:
     heading: str
     steps: tuple[tuple[str, str], ...]  # number and text
     facts: tuple[tuple[str, str], ...]
+    verdict: str
+    remarks: tuple[tuple[str, str], ...]  # as `facts`
     closing: tuple[str, ...]
+    barcode: tuple[str, str, str]  # its value ("": there is none), what stands above it, and below
 
 
 @dataclass(frozen=True)
@@ -58,11 +62,12 @@ def words(face: SlipFace) -> Words:
         "none": say("See your images."),
     }
     steps = (say("Point your phone’s camera at the code."), say("Tap the link that appears."), last[face.factor])
+    barcode = clean_remark(face.barcode)
     phone = clean(face.phone).replace(" ", NO_BREAK_SPACE)
     questions = say("Questions? {phone}").format(phone=f"{LEFT_TO_RIGHT}{phone}{END}") if phone else ""
     return Words(
         language=language,
-        site=_value(face.site, language),
+        site=value(face.site, language),
         copy=say("COPY {number}").format(number=digits(str(face.copy))) if face.copy > 1 else "",
         heading=say("Your images"),
         steps=tuple((digits(str(number)), step) for number, step in enumerate(steps, 1)),
@@ -70,21 +75,53 @@ def words(face: SlipFace) -> Words:
             (say("Valid until"), moment(face.valid_until, face.language))
             if face.valid_until
             else ("", say("This is a test. The code opens nothing.")),
-            (say("Patient, born"), _handover(face, language)),
-            (say("Slip"), _value(face.number, language)),
+            (say("Patient, born"), handover(face.initials, face.birth_year, language)),
+            (say("Slip"), value(face.number, language)),
         ),
+        verdict=_verdict(face.verdict, language),
+        remarks=_remarks(face, language),
         closing=(say("Keep this slip."), say("Your doctor can use it too."), *([questions] if questions else [])),
+        barcode=(barcode, say("For staff, not for your phone"), value(barcode, language)),
     )
+
+
+def _remarks(face: SlipFace, language: str) -> tuple[tuple[str, str], ...]:
+    """Under labels of ours, so that no stranger's text passes for the slip's own."""
+    say = catalogue(language)
+    said = ((say("Hand to"), clean_remark(face.hand_to)), (say("Note"), clean_remark(face.note)))
+    return tuple((label, value(text, language)) for label, text in said if text)
+
+
+def _verdict(verdict: Verdict | None, language: str) -> str:
+    if verdict is None:
+        return ""
+    say, digits = catalogue(language), _digits(language)
+    if verdict.source is Source.QUIET:
+        text = say("No more images for {seconds} s; not checked").replace("{seconds} ", "{seconds}" + NO_BREAK_SPACE)
+        return text.format(seconds=digits(f"{verdict.quiet_s:g}"))
+    if verdict.missing > 1:
+        text = say("{here} of {expected} images; {missing} have not arrived")
+    elif verdict.missing:
+        text = say("{here} of {expected} images; 1 has not arrived")
+    else:
+        text = {
+            Source.MEDIA_CREATION: say("{here} of {expected} images, as they were asked for"),
+            Source.NOTIFICATION: say("{here} of {expected} images, as the PACS announced them"),
+            Source.PERFORMED_STEP: say("{here} of {expected} images, as the modality reported them"),
+            Source.QUERY: say("{here} of {expected} images, checked with the PACS"),
+        }[verdict.source]
+    here = verdict.expected - verdict.missing if verdict.missing else verdict.received
+    figures = {"here": here, "expected": max(verdict.expected, here), "missing": verdict.missing}
+    return text.format(**{name: digits(str(figure)) for name, figure in figures.items()})
 
 
 def staff_words(face: SlipFace, staff: StaffHalf) -> StaffWords:
     language = known_language(staff.language) or ENGLISH
     say = catalogue(language)
     facts = (
-        (say("Slip"), _value(face.number, language)),
-        (say("Patient, born"), _handover(face, language)),
-        (say("Study"), _value(staff.study, language)),
-        (say("PIN: tell only the patient"), _value(staff.pin, language)),
+        (say("Slip"), value(face.number, language)),
+        (say("Patient, born"), handover(face.initials, face.birth_year, language)),
+        (say("Study"), value(staff.study, language)),
     )
     return StaffWords(
         language=language,
@@ -94,14 +131,12 @@ def staff_words(face: SlipFace, staff: StaffHalf) -> StaffWords:
     )
 
 
-def _handover(face: SlipFace, language: str) -> str:
+def handover(initials: str, birth_year: str, language: str) -> str:
     """What staff compare before they hand the slip over: enough to tell two patients apart, too little to name one."""
-    return (
-        " · ".join(part for part in (_value(face.initials, language), _value(face.birth_year, language)) if part) or "–"
-    )
+    return " · ".join(part for part in (value(initials, language), value(birth_year, language)) if part) or "–"
 
 
-def _value(text: str, language: str) -> str:
+def value(text: str, language: str) -> str:
     """As it runs by itself, whatever the direction of the words around it."""
     cleaned = clean(text)
     plain = cleaned.isascii() and language not in RIGHT_TO_LEFT

@@ -14,7 +14,7 @@ from appliance.formats.slip_text import SlipFace, StaffHalf
 from tests.pictures import face
 
 PAPERS = [360, 384, 512, 576]  # dots: 58 mm at 180 and 203 dpi, 80 mm at 180 and 203 dpi
-STAFF = StaffHalf("en", "12 Jan 2027 · CT", "402771")
+STAFF = StaffHalf("en", "12 Jan 2027 · CT")
 LOOKS = [("en", False, False), ("ar", True, True), ("ja", False, True), ("hi", True, False), ("ru", False, False)]
 ADDRESSES = (12, 20, 26, 33, 41, 60, 90, 150)  # characters of public_url
 REAL_ADDRESSES = ADDRESSES[:-2]  # at least 6 dots a module on 58 mm paper

@@ -40,6 +40,8 @@ class Link(NamedTuple):
     secret: bool = True
     ran_out: bool = False  # past its grace period, and its paper had been printed
     locked: bool = False  # its slip is not printed before its patient's wristband was scanned
+    told: bool = False  # a staff slip has told its PIN
+    keeps: bool = False  # on no paper: it keeps a share that was taken back at the vault; its slip here is no slip
 
 
 class Post(NamedTuple):
@@ -57,6 +59,7 @@ class Joint(NamedTuple):
     waits: bool = False  # the profile prints when the study is complete
     arriving: bool = False  # only followed where the profile waits
     interlock: bool = False  # the profile asks for the wristband
+    pin: bool = False  # its links have a PIN
     deleted: bool = False  # the share, at the vault
     links: tuple[Link, ...] = ()
     slips: tuple[SlipState, ...] = ()
@@ -72,9 +75,9 @@ class Joint(NamedTuple):
         return [n for n, slip in enumerate(self.slips) if slip in MAY_BE_PAPER and self.links[n].state in NOT_DESTROYED]
 
 
-def born(state: ShareState, *, waits: bool = False, interlock: bool = False) -> Joint:
+def born(state: ShareState, *, waits: bool = False, interlock: bool = False, pin: bool = False) -> Joint:
     """As `placing._open_share`: the first instance joins, then OPENED."""
-    return on_share(Joint(state, waits, arriving=waits, interlock=interlock), ShareEvent.OPENED)
+    return on_share(Joint(state, waits, arriving=waits, interlock=interlock, pin=pin), ShareEvent.OPENED)
 
 
 # -- transitions.py ------------------------------------------------------------------------------------------------
@@ -106,6 +109,9 @@ def _carry_out(joint: Joint, effects: tuple[Effect, ...], n: int = -1) -> Joint:
 def _carry_out_one(joint: Joint, effect: Effect, n: int) -> Joint:
     if effect is Effect.PRINT_SLIP and joint.slips[n] is not SlipState.QUEUED:
         return joint
+    if effect is Effect.PRINT_STAFF_SLIP:
+        forgotten = joint.share in (ShareState.CLOSED, ShareState.REVOKED)
+        return _post(joint, effect, n) if joint.pin and not forgotten else joint
     if effect in OUTSIDE:
         return _post(joint, effect, n)
     return INSIDE[effect](joint, n)
@@ -205,7 +211,7 @@ def _renew(joint: Joint, post: Post) -> Iterator[tuple[str, Joint]]:
         yield f"vault cannot renew {post.link}", on_link(refused, post.link, LinkEvent.REVOKED)
 
 
-# -- printing.py: one slip at a time -------------------------------------------------------------------------------
+# -- printing.py: one paper at a time ------------------------------------------------------------------------------
 
 
 def printing(joint: Joint) -> Iterator[tuple[str, Joint]]:
@@ -224,6 +230,9 @@ def printing(joint: Joint) -> Iterator[tuple[str, Joint]]:
 def _take_to_printer(joint: Joint, post: Post) -> Iterator[tuple[str, Joint]]:
     n, link, done = post.link, joint.links[post.link], _done(joint, post)
     if joint.slips[n] is not SlipState.QUEUED:
+    for post in joint.outbox:
+        if post.effect is Effect.PRINT_STAFF_SLIP:
+            yield _tell_pin(joint, post)  # refused or in doubt: nothing changes, it is printed again
         yield f"slip {n} is not to be printed", done
     elif link.state is LinkState.ACTIVE and link.secret:
         yield f"slip {n} started", on_slip(done, n, SlipEvent.STARTED)._replace(at_printer=n)
@@ -231,6 +240,13 @@ def _take_to_printer(joint: Joint, post: Post) -> Iterator[tuple[str, Joint]]:
         yield f"slip {n} came too late", on_slip(done, n, SlipEvent.OUTDATED)
     if joint.slips[n] is SlipState.QUEUED:
         yield f"slip {n} kept back", on_slip(done, n, SlipEvent.DELAYED)
+def _tell_pin(joint: Joint, post: Post) -> tuple[str, Joint]:
+    n, done = post.link, _done(joint, post)
+    if joint.slips[n] in HANDED_OUT and joint.links[n].state is not LinkState.DESTROYED:
+        return f"PIN of {n} told", _link(done, n, told=True)
+    return f"PIN of {n} is not to be told", done
+
+
 
 
 # -- interlock.py --------------------------------------------------------------------------------------------------
@@ -364,6 +380,7 @@ def _dead(link: Link, slip: SlipState) -> bool:
 
 Way = dict[Joint, tuple[Joint | None, str]]
 
+    joint = _link(joint, n, told=False)
 
 def reachable(start: Joint, most_links: int, spared: Callable[[Joint, str], bool] = lambda *_: False) -> Way:
     """Every joint state, and how it was first reached (breadth first, so by a shortest way).
@@ -395,7 +412,7 @@ def story(came: Way, joint: Joint | None) -> str:
 
 
 # Best first: a request whose answer was lost is sent again.
-GOOD = ("registered", "vault", "confirmed", "need not", "no answer", "released", "wristband", "started")
+GOOD = ("registered", "vault", "confirmed", "need not", "no answer", "released", "wristband", "told", "started")
 
 
 def settle(joint: Joint) -> Joint:

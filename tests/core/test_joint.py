@@ -17,6 +17,7 @@ from tests.core.joint import (
     WAITING,
     AtVault,
     Joint,
+    Post,
     Way,
     born,
     commands,
@@ -46,6 +47,12 @@ def waiting_joints() -> Way:
 def locked_joints() -> Way:
     """Of a profile that asks for the wristband."""
     return reachable(born(ShareState.OPEN, interlock=True), 2)
+
+
+@pytest.fixture(scope="module")
+def pin_joints() -> Way:
+    """Of a profile whose links have a PIN."""
+    return reachable(born(ShareState.OPEN, pin=True), 2)
 
 
 @pytest.fixture(scope="module")
@@ -167,6 +174,34 @@ def test_a_held_share_cannot_be_reprinted():
 def unsettled(joint: Joint) -> bool:
     """Left to itself, with good answers, it does not end with one working paper, or with no need of one."""
     end = settle(joint)
+def lacks_its_pin(joint: Joint, n: int) -> bool:
+    """A paper that is out and works, and nobody has been or will be told its PIN."""
+    link, waits = joint.links[n], Post(Effect.PRINT_STAFF_SLIP, n) in joint.outbox
+    return joint.slips[n] in HANDED_OUT and link.state is not LinkState.DESTROYED and not (link.told or waits)
+
+
+def test_no_slip_with_a_pin_is_out_without_its_staff_slip_on_the_way(pin_joints):
+    none(pin_joints, lambda joint: any(lacks_its_pin(joint, n) for n in range(len(joint.links))))
+
+
+def test_no_pin_is_told_before_its_slip_is_out(pin_joints):
+    none(
+        pin_joints,
+        lambda joint: any(link.told and slip in NOT_OUT for slip, link in zip(joint.slips, joint.links, strict=True)),
+    )
+
+
+def test_with_a_pin_no_two_slips_are_alive_either(pin_joints):
+    none(pin_joints, lambda joint: len(joint.live_slips) > 1)
+
+
+def test_a_share_is_not_over_before_staff_know_the_pin(pin_joints):
+    def untold(joint: Joint) -> bool:
+        return joint.share is ShareState.CLOSED and any(not joint.links[n].told for n in joint.live_slips)
+
+    none(pin_joints, untold)
+
+
     ran_out = end.ran_out or any(link.ran_out for link in end.links)
     return bool(end.outbox) or (end.share is ShareState.OPEN and len(end.live_slips) != 1 and not ran_out)
 
@@ -198,6 +233,14 @@ def test_a_held_share_settles_once_it_is_released():
 
 def test_a_share_settles_once_the_wristband_was_scanned():
     none(reachable(born(ShareState.OPEN, interlock=True), 2, unfortunate), unsettled)
+def test_a_share_with_a_pin_settles_with_one_live_slip_whose_pin_was_told():
+    def wrong(joint: Joint) -> bool:
+        end = settle(joint)
+        return unsettled(joint) or any(not end.links[n].told for n in end.live_slips)
+
+    none(reachable(born(ShareState.OPEN, pin=True), 2, unfortunate), wrong)
+
+
 
 
 def test_without_a_wristband_no_paper_comes_out_and_the_share_is_over_all_the_same():

@@ -26,13 +26,15 @@ SHARE_ID = bytes(16)
 class Box:
     """The daemon's transitions over a journal in memory, with one share."""
 
-    def __init__(self, state: ShareState, *, waits: bool) -> None:
+    def __init__(self, state: ShareState, *, waits: bool, pin: bool) -> None:
         self._connection = sqlite3.connect(":memory:")
         self._connection.row_factory = sqlite3.Row
         migrate(self._connection, read_steps())
         self._tx = SqliteTransaction(self._connection, read_statements())
         sealer = Sealer(bytes(32))
-        terms = LinkTerms(FactorKind.NONE, 7, 14, When.COMPLETE if waits else When.FIRST_IMAGE)
+        terms = LinkTerms(
+            FactorKind.PIN if pin else FactorKind.NONE, 7, 14, When.COMPLETE if waits else When.FIRST_IMAGE
+        )
         self._transitions = Transitions({"SLIPWAY": terms}, sealer, lambda: 0.0)
         secrets = ShareSecrets(Identity("1", "", "Rivers^Ada", "19700131"), bytes(32))
         self._share = self._tx.one(
@@ -91,9 +93,10 @@ def picture(joint: Joint) -> tuple[object, ...]:
     )
 
 
-def walk(seed: int, start: ShareState, *, waits: bool) -> int:
+def walk(seed: int, start: ShareState, *, waits: bool, pin: bool) -> int:
     """Random events, possible or not, until the links are six; how many were possible."""
-    chance, joint, box, possible = random.Random(seed), born(start, waits=waits), Box(start, waits=waits), 0
+    chance, joint, possible = random.Random(seed), born(start, waits=waits, pin=pin), 0
+    box = Box(start, waits=waits, pin=pin)
     for _ in range(60):
         if len(joint.links) >= 6:
             break
@@ -128,7 +131,7 @@ def walk(seed: int, start: ShareState, *, waits: bool) -> int:
     return possible
 
 
-@pytest.mark.parametrize("waits", [False, True])
+@pytest.mark.parametrize(("waits", "pin"), [(False, False), (True, False), (False, True)])
 @pytest.mark.parametrize("start", [ShareState.OPEN, ShareState.HELD])
-def test_the_model_and_the_daemon_stay_the_same_on_every_walk(start, waits):
-    assert sum(walk(seed, start, waits=waits) for seed in range(60)) > 600
+def test_the_model_and_the_daemon_stay_the_same_on_every_walk(start, waits, pin):
+    assert sum(walk(seed, start, waits=waits, pin=pin) for seed in range(60)) > 600

@@ -295,7 +295,7 @@ async def house(
     look = SlipLook("St Mary's", "", "https://unset.example.org", 80, profiles=looks)
     profile = printer_profiles.find(model)
     watch = PrinterWatch(printer, look_every_s=parts.look_every_s)
-    desk = SlipDesk(journal, transitions, watch, bell, clock.now)
+    desk = SlipDesk(journal, transitions, watch, bell, clock.now, sealer)
     printing = parts.printing(
         journal,
         printer,

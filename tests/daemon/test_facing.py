@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
 from pydicom.dataset import Dataset
 
+from appliance.core.completeness import Source, Verdict
 from appliance.core.identity import Identity
-from appliance.daemon.facing import ProfileLook, SlipLook, face
-from appliance.daemon.minting import FirstImage, ShareSecrets, open_share, seal_share
+from appliance.daemon.facing import ProfileLook, SlipLook, face, pin_face
+from appliance.daemon.judging import encode_verdict
+from appliance.daemon.minting import FirstImage, Remarks, ShareSecrets, open_share, seal_remarks, seal_share
 from appliance.formats import base64url
 from appliance.formats.sealed import Sealer
+from appliance.formats.slip_pin import PinFace
 from appliance.formats.slip_text import SlipFace
+from appliance.ports import Row
 from tests.daemon.conftest import MakeHouse
 from tests.daemon.house import KEY, House, Image, encode
 from tests.fakes.slip_printers import PaperOutPrinter
@@ -24,19 +29,27 @@ UNSAID = FirstImage()
 ADA = Identity("1234", "", "Rivers^Ada=山田^花子", "19700131", "F")
 
 
-def said(look: SlipLook = LOOK, first: FirstImage = UNSAID, *, pin: str = "") -> SlipFace:
+def profiled(**changes: Any) -> SlipLook:
+    return replace(LOOK, profiles={"SHARE": ProfileLook(**changes)})
+
+
+def said(
+    look: SlipLook = LOOK,
+    first: FirstImage = UNSAID,
+    *,
+    pin: str = "",
+    remarks: Remarks | None = None,
+    studies: Sequence[Row] = (),
+) -> SlipFace:
     share_id, link_id = bytes(16), bytes(range(16))
-    share = {"share_id": share_id, "profile": "SHARE"}
+    share: dict[str, Any] = {"share_id": share_id, "profile": "SHARE"}
+    share["remarks"] = seal_remarks(share_id, remarks, SEALER) if remarks else None
     share["sealed"] = seal_share(share_id, ShareSecrets(ADA, bytes(32), first), SEALER)
     parts = [base64url.encode(bytes(32))] * 4
     link: dict[str, Any] = {"link_id": link_id, "public_url": "", "expires_at": 1_800_000_000.0}
     link |= {"factor": "pin" if pin else "birth-date", "sealed": SEALER.seal_json(b"link" + link_id, parts)}
     link["pin"] = SEALER.seal(b"pin" + link_id, pin.encode()) if pin else None
-    return face(look, {"number": "S-00042", "copy": 2}, link, share, SEALER)
-
-
-def profiled(**changes: Any) -> SlipLook:
-    return replace(LOOK, profiles={"SHARE": ProfileLook(**changes)})
+    return face(look, {"number": "S-00042", "copy": 2}, link, share, SEALER, studies)
 
 
 @pytest.mark.parametrize(
@@ -47,14 +60,48 @@ def test_the_patients_language_comes_before_the_profiles_and_that_before_the_sit
     assert said(profiled(language=profile), FirstImage(patient)).language == language
 
 
-def test_without_a_staff_half_there_is_no_pin_on_the_slip():
-    assert said(LOOK, pin="402771").staff is None
+@pytest.mark.parametrize("look", [LOOK, profiled(staff_half=True)])
+def test_no_pin_stands_anywhere_on_the_patients_slip(look):
+    face_ = said(look, pin="402771")
+    assert "402771" not in repr(vars(face_)) + repr(vars(face_.staff) if face_.staff else "")
 
 
-def test_the_staff_half_is_in_the_sites_language_with_study_and_pin():
-    staff = said(profiled(staff_half=True, language="uk"), FirstImage("ja", "20270112", "CT"), pin="402771").staff
+def test_the_staff_half_is_in_the_sites_language_with_the_study():
+    staff = said(profiled(staff_half=True, language="uk"), FirstImage("ja", "20270112", "CT")).staff
     assert staff is not None
-    assert (staff.language, staff.study, staff.pin) == ("de", "12.01.2027 · CT", "402771")
+    assert (staff.language, staff.study) == ("de", "12.01.2027 · CT")
+
+
+def test_the_paper_with_the_pin_is_in_the_sites_language():
+    share_id, link_id = bytes(16), bytes(range(16))
+    share = {"share_id": share_id, "sealed": seal_share(share_id, ShareSecrets(ADA, bytes(32)), SEALER)}
+    link = {"link_id": link_id, "pin": SEALER.seal(b"pin" + link_id, b"402771")}
+    told = pin_face(profiled(language="uk"), {"number": "S-00042"}, link, share, SEALER)
+    assert told == PinFace("de", "S-00042", ADA.initials, "1970", "402771")
+
+
+def test_what_a_request_wants_on_the_slip_is_on_it():
+    face_ = said(remarks=Remarks("CT chest", "ACC1", "Dr Hill"))
+    assert (face_.note, face_.barcode, face_.hand_to) == ("CT chest", "ACC1", "Dr Hill")
+    assert (said().note, said().barcode, said().hand_to) == ("", "", "")
+
+
+def study(verdict: Verdict | None) -> Row:
+    return {"verdict": encode_verdict(verdict) if verdict else ""}
+
+
+def test_the_verdict_of_all_studies_is_on_the_slip_as_one():
+    checked, silent = Verdict(Source.QUERY, 500, 500), Verdict(Source.QUIET, 30, quiet_s=30.0)
+    assert said(studies=[study(checked)]).verdict == checked
+    assert said(studies=[study(checked), study(checked)]).verdict == Verdict(Source.QUERY, 1000, 1000)
+    together = said(studies=[study(checked), study(silent)]).verdict
+    assert together is not None
+    assert together.source is Source.QUIET
+
+
+def test_while_one_study_still_arrives_the_slip_says_nothing_of_how_many():
+    assert said(studies=[study(Verdict(Source.QUERY, 500, 500)), study(None)]).verdict is None
+    assert said(studies=[]).verdict is None
 
 
 @pytest.mark.parametrize(

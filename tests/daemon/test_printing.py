@@ -388,7 +388,7 @@ async def test_a_share_that_nobody_asks_for_is_over_with_its_visit(make_house: M
         await box.send(Image())
         await box.settled_relay()
         box.clock.advance(13 * 3600)
-        await box.until_rows("shares", lambda rows: rows[0]["state"] == "closed", limit=9, step_s=5.0)
+        await box.until_rows("shares", lambda rows: rows[0]["state"] == "revoked", limit=9, step_s=5.0)
         assert box.printer.jobs == []
 
 
@@ -407,15 +407,3 @@ async def test_a_pin_profile_tells_staff_the_pin_that_opens_the_slip(make_house:
         pin = story["links"][0]["pin"]
         assert len(pin) == 6
         assert box.vault.open(box.printer.links[0], pin).datasets
-
-
-async def test_a_held_share_without_a_birth_date_can_be_released_with_a_pin(make_house: MakeHouse) -> None:
-    async with make_house() as box:
-        box.start()
-        await box.send(Image(birth_date=""))
-        await box.until(lambda: not box.receiving.behind)
-        (share,) = await box.until_rows("shares", lambda rows: rows, limit=9)
-        assert share["state"] == "held"
-        story = await box.operating.command("shares-release", {"id": share["share_id"].hex(), "why": "asked her"})
-        await box.settled()
-        assert box.vault.open(box.printer.links[0], story["links"][0]["pin"]).datasets

@@ -8,6 +8,7 @@ import io
 
 from PIL import Image
 
+from appliance.daemon.printing import STAFF_SLIP
 from appliance.ports import Paper, PrinterStatus, PrintJob, PrintOutcome
 from tests import escpos_reader
 
@@ -25,8 +26,12 @@ class GoodPrinter:
     @property
     def links(self) -> list[str]:
         """What a phone reads off the patients' papers, in order."""
-        slips = [job for job in self.jobs if job.number not in ABOUT_THE_BOX]
+        slips = [job for job in self.jobs if job.number not in ABOUT_THE_BOX and job not in self.staff_slips]
         return [escpos_reader.decode_qr(Image.open(io.BytesIO(job.picture))) for job in slips]
+
+    @property
+    def staff_slips(self) -> list[PrintJob]:
+        return [job for job in self.jobs if job.number.endswith(STAFF_SLIP)]
 
     async def status(self) -> PrinterStatus:
         self.asked += 1

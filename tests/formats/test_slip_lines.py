@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from appliance.formats.slip_lines import balanced, unbreakable, wrap
+from appliance.formats.slip_lines import balanced, isolated, unbreakable, wrap
 from appliance.formats.slip_text import clean
 
 
@@ -45,6 +45,13 @@ def test_making_lines_even_breaks_no_word():
 def test_a_compound_may_end_a_line_at_its_hyphen_and_a_number_may_not():
     assert unbreakable("Röntgen-Abteilung") == ["Röntgen-", "Abteilung"]
     assert unbreakable("S-00042") == ["S-00042"]
+
+
+def test_what_runs_by_itself_does_so_on_every_line():
+    assert isolated(["\u2068Dr Hill,", "12 Mill Lane\u2069"]) == ["\u2068Dr Hill,\u2069", "\u206812 Mill Lane\u2069"]
+    assert isolated(["a \u2066b\u2069", "c"]) == ["a \u2066b\u2069", "c"]
+    assert isolated(["plain", "text"]) == ["plain", "text"]
+    assert isolated([]) == []
 
 
 def test_chinese_breaks_between_characters_but_no_line_starts_with_a_full_stop():

@@ -12,7 +12,8 @@ import pytest
 from babel.messages.extract import extract_from_file
 from babel.messages.pofile import read_po
 
-from appliance.formats import slip_words, status_slip
+from appliance.core.completeness import Source, Verdict
+from appliance.formats import slip_pin, slip_words, status_slip
 from appliance.formats.languages import LANGUAGES, first_known, known_language
 from appliance.formats.slip_text import StaffHalf
 from appliance.formats.slip_words import catalogue, day, moment, staff_words, words
@@ -24,7 +25,7 @@ THEN = datetime(2027, 1, 28, 14, 5)  # noqa: DTZ001 - the site's own time
 
 
 def texts_in_the_code() -> set[str]:
-    modules = (slip_words, status_slip)
+    modules = (slip_words, slip_pin, status_slip)
     found = [one for module in modules for one in extract_from_file("python", module.__file__, keywords={"say": None})]
     return {str(message) for _, message, *_ in found}
 
@@ -155,9 +156,73 @@ def test_the_first_language_that_there_are_words_for_counts():
 def test_the_staff_half_names_only_what_is_known():
     labels = [label for label, _ in staff_words(FACE, StaffHalf("en")).facts]
     assert labels == ["Slip", "Patient, born"]
-    full = dict(staff_words(FACE, StaffHalf("en", "28 Jan 2027 · CT", "402771")).facts)
-    assert full["PIN: tell only the patient"] == "402771"
+    full = dict(staff_words(FACE, StaffHalf("en", "28 Jan 2027 · CT")).facts)
     assert plain(full["Study"]) == "28 Jan 2027 · CT"
+
+
+# -- whether all is here ----------------------------------------------------------------------------------------------
+
+
+def verdict_line(verdict: Verdict | None, language: str = "en") -> str:
+    return plain(words(replace(FACE, verdict=verdict, language=language)).verdict)
+
+
+def test_nothing_is_said_of_images_while_nothing_is_known():
+    assert verdict_line(None) == ""
+
+
+@pytest.mark.parametrize(
+    ("verdict", "line"),
+    [
+        (Verdict(Source.QUERY, 530, 530), "530 of 530 images, checked with the PACS"),
+        (Verdict(Source.MEDIA_CREATION, 530, 530), "530 of 530 images, as they were asked for"),
+        (Verdict(Source.NOTIFICATION, 530, 530), "530 of 530 images, as the PACS announced them"),
+        (Verdict(Source.PERFORMED_STEP, 530, 530), "530 of 530 images, as the modality reported them"),
+        (Verdict(Source.QUERY, 528, 530, 2), "528 of 530 images; 2 have not arrived"),
+        (Verdict(Source.MEDIA_CREATION, 600, 530, 1), "529 of 530 images; 1 has not arrived"),
+        (Verdict(Source.NOTIFICATION, 532, 530), "532 of 532 images, as the PACS announced them"),
+        (Verdict(Source.QUIET, 412, quiet_s=30.0), "No more images for 30 s; not checked"),
+    ],
+)
+def test_the_slip_says_how_many_images_are_here_and_by_whose_word(verdict, line):
+    assert verdict_line(verdict) == line
+
+
+@pytest.mark.parametrize(
+    ("language", "line"),
+    [
+        ("de", "Bilder: 528 von 530; noch nicht angekommen: 2"),
+        ("fa", "تصویرها: ۵۲۸ از ۵۳۰؛ هنوز نرسیده: ۲"),
+        ("bn", "ছবি: ৫২৮/৫৩০; এখনও আসেনি: ২"),
+        ("ar", "الصور: 528 من 530؛ لم يصل بعد: 2"),
+        ("zh-CN", "影像：528/530；尚未收到：2"),
+    ],
+)
+def test_the_verdict_has_the_languages_own_digits(language, line):
+    assert verdict_line(Verdict(Source.QUERY, 528, 530, 2), language) == line
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_one_missing_image_is_said_in_the_languages_own_digits_too(language):
+    one = verdict_line(Verdict(Source.QUERY, 2, 3, 1), language)
+    assert [int(figure) for figure in re.findall(r"\d+", one)] == [2, 3, 1]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_figure_stays_on_one_line_with_its_unit(language):
+    line = words(replace(FACE, verdict=Verdict(Source.QUIET, 1, quiet_s=30.0), language=language)).verdict
+    assert not re.search(r"\d \w", line)
+
+
+# -- what a request wants on the slip ---------------------------------------------------------------------------------
+
+
+def test_what_a_request_says_stands_under_labels_of_ours():
+    said = words(replace(FACE, hand_to="Dr Hill", note="CT chest\r\nfor Monday", barcode="ACC1"))
+    assert said.remarks == (("Hand to", "Dr Hill"), ("Note", "CT chest; for Monday"))
+    assert said.barcode == ("ACC1", "For staff, not for your phone", "ACC1")
+    assert words(FACE).remarks == ()
+    assert words(FACE).barcode[0] == ""
 
 
 def test_a_day_is_short():

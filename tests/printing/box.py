@@ -25,9 +25,9 @@ from appliance.core.share import ShareEvent, ShareState
 from appliance.daemon.bell import Bell
 from appliance.daemon.facing import SlipLook
 from appliance.daemon.linking import Linking
-from appliance.daemon.minting import LinkTerms, ShareSecrets, open_link, seal_share
+from appliance.daemon.minting import LinkTerms, ShareSecrets, open_link, open_pin, seal_share
 from appliance.daemon.printer_watch import PrinterWatch
-from appliance.daemon.printing import Printing, process_id
+from appliance.daemon.printing import MOST_COPIES, STAFF_SLIP, Printing, process_id
 from appliance.daemon.slip_desk import SlipDesk
 from appliance.daemon.transitions import Transitions
 from appliance.formats import escpos, printer_profiles
@@ -43,6 +43,7 @@ from tests.printing.machine import Machine, MachineLine
 T = TypeVar("T")
 SHARE_ID = bytes(16)
 MODULE_DOTS = 4
+SMALL_DOTS = 160
 
 
 class MemoryJournal:
@@ -97,7 +98,7 @@ class TimedVault(RememberingVault):
 class SmallSlips(Printing):
     """Draws slips of 6 kB: two lines of dots, and below them the code, where a lost end hurts most."""
 
-    def _render(self, slip: Row, link: Row, share: Row) -> list[PrintJob]:
+    def _render(self, slip: Row, link: Row, share: Row, studies: list[Row]) -> list[PrintJob]:
         url = Link(link["public_url"], link["link_id"], open_link(link, self._sealer).secret).url
         code = zxingcpp.create_barcode(url, zxingcpp.BarcodeFormat.QRCode, ec_level="M")
         symbol = Image.fromarray(zxingcpp.write_barcode_to_image(code, scale=MODULE_DOTS, add_quiet_zones=True))
@@ -107,6 +108,16 @@ class SmallSlips(Printing):
         picture.paste(symbol.convert("1"), (0, 48))
         its_id = process_id(slip["id"], 0)
         return [PrintJob(slip["number"], escpos.slip(picture, self._model, its_id), b"", its_id)]
+
+    def _render_staff_slip(self, slip: Row, link: Row, share: Row) -> PrintJob:
+        """Its number and its PIN in a code that no patient's slip has."""
+        text = f"{slip['number']} {open_pin(link, self._sealer)}"
+        code = zxingcpp.create_barcode(text, zxingcpp.BarcodeFormat.DataMatrix)
+        symbol = Image.fromarray(zxingcpp.write_barcode_to_image(code, scale=MODULE_DOTS, add_quiet_zones=True))
+        picture = Image.new("1", (SMALL_DOTS, symbol.height + 16), 1)
+        picture.paste(symbol.convert("1"), (16, 8))
+        its_id = process_id(slip["id"], MOST_COPIES - 1)
+        return PrintJob(f"{slip['number']}{STAFF_SLIP}", escpos.slip(picture, self._model, its_id), b"", its_id)
 
 
 @dataclass(frozen=True)
@@ -125,6 +136,7 @@ class PrintingBox:
         kind: type[Printing] = SmallSlips,
         *,
         serial: bool = False,
+        factor: FactorKind = FactorKind.NONE,
     ) -> None:
         self.machine = machine
         self.vault = TimedVault()
@@ -132,10 +144,10 @@ class PrintingBox:
         self._bell, self._sealer = Bell(), Sealer(bytes(32))
         profile = printer_profiles.find(model)
         printer = ConversingPrinter(MachineLine(machine, serial=serial), profile)
-        terms = {"SHARE": LinkTerms(FactorKind.NONE, 7, 14)}
+        terms = {"SHARE": LinkTerms(factor, 7, 14)}
         self._transitions = Transitions(terms, self._sealer, self.clock)
         self.watch = PrinterWatch(printer)
-        self.desk = SlipDesk(self.journal, self._transitions, self.watch, self._bell, self.clock)
+        self.desk = SlipDesk(self.journal, self._transitions, self.watch, self._bell, self.clock, self._sealer)
         look = SlipLook("St Mary's", "", PUBLIC_URL, 58)
         inside = (self._transitions, self._sealer, self._bell, self.clock)
         self.printing = kind(self.journal, printer, profile, look, *inside, self.watch, self.desk)
@@ -196,6 +208,18 @@ class PrintingBox:
                     found.append(Paper(links.parse(code.text).link_id, piece.times[lowest]))
         return found
 
+    def told(self) -> list[str]:
+        """Number and PIN on every staff slip that can be read."""
+        return [text for piece in self.machine.pieces if piece.rows for text in _staff_codes(piece.picture)]
+
+    def told_on_patients_paper(self) -> list[str]:
+        """The same, where the paper has a patient's code too."""
+        found = []
+        for piece in self.machine.pieces:
+            if piece.rows and zxingcpp.read_barcodes(piece.picture, formats=zxingcpp.BarcodeFormat.QRCode):
+                found += _staff_codes(piece.picture)
+        return found
+
     def live(self, at: float) -> list[Paper]:
         """Papers whose code opens the share at that time."""
         return [
@@ -214,6 +238,10 @@ class PrintingBox:
             for one, other in combinations(self.papers(), 2)
             if len(self.live(max(one.at, other.at))) > 1 or one.link_id == other.link_id
         ]
+
+
+def _staff_codes(picture: Image.Image) -> list[str]:
+    return [code.text for code in zxingcpp.read_barcodes(picture, formats=zxingcpp.BarcodeFormat.DataMatrix)]
 
 
 class Ear(logging.Handler):
