@@ -5,6 +5,7 @@ Each is a claim about how many images the study has. Nothing is shared because o
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 
 from appliance.core.completeness import Source
@@ -36,7 +37,7 @@ class Announcing:
         return {CommandField.N_CREATE_RQ: self._step_begun, CommandField.N_SET_RQ: self._step_changed}
 
     async def _announced(self, request: ServiceRequest) -> ServiceAnswer:
-        told = availability_notification.decode(request.dataset, request.transfer_syntax)
+        told = await asyncio.to_thread(availability_notification.decode, request.dataset, request.transfer_syntax)
         uid = request.sop_instance_uid or new_uid()
         named = [
             Named(one.sop_class_uid, one.sop_instance_uid, one.series_uid, told.study_uid) for one in told.instances
@@ -51,7 +52,7 @@ class Announcing:
         return ServiceAnswer(Status.SUCCESS, sop_instance_uid=uid)
 
     async def _step_begun(self, request: ServiceRequest) -> ServiceAnswer:
-        step = performed_step.decode_create(request.dataset, request.transfer_syntax)
+        step = await asyncio.to_thread(performed_step.decode_create, request.dataset, request.transfer_syntax)
         uid = request.sop_instance_uid or new_uid()
         study_uid = step.studies[0] if len(step.studies) == 1 else ""  # which series is whose, the step does not say
 
@@ -65,7 +66,8 @@ class Announcing:
 
     async def _step_changed(self, request: ServiceRequest) -> ServiceAnswer:
         """Series may come in several N-SETs, each with all so far; what counts is what stands at the step's end."""
-        step, uid = performed_step.decode_set(request.dataset, request.transfer_syntax), request.sop_instance_uid
+        step = await asyncio.to_thread(performed_step.decode_set, request.dataset, request.transfer_syntax)
+        uid = request.sop_instance_uid
 
         def work(tx: Transaction) -> None:
             ended = self._claims.has_ended(tx, STEP, uid)

@@ -6,6 +6,7 @@ said on the wire: creating, initiating, cancelling, and how far it is.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -60,7 +61,7 @@ class MediaRequests:
         }
 
     async def _create(self, request: ServiceRequest) -> ServiceAnswer:
-        wanted = media_creation.decode_create(request.dataset, request.transfer_syntax)
+        wanted = await asyncio.to_thread(media_creation.decode_create, request.dataset, request.transfer_syntax)
         uid, peer = request.sop_instance_uid or new_uid(), request.peer
         wish = _wish(wanted)
         named = [Named(one.sop_class_uid, one.sop_instance_uid) for one in wanted.references]

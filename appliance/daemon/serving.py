@@ -1,7 +1,8 @@
 """Answers what DICOM peers ask beside storage and verification; the port `Services`.
 
-One request after the other, in a worker of its own, so that a journal that is slow holds up nobody's images. Media
-creation and workitems have modules of their own; notifications and performed steps are claims, and are taken here.
+One request after the other, in a worker of its own, so that a journal that is slow holds up nobody's images; long lists
+are read in a thread for the same reason. What is asked of each service has a module of its own: `media_requests`,
+`workitems`, `announcing`.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ subscribed is told by `event_reports`.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Mapping
 
 from appliance.core.completeness import Source
@@ -69,7 +70,7 @@ class Workitems:
         return {CommandField.N_ACTION_RQ: self._act, CommandField.N_GET_RQ: self._get}
 
     async def _create(self, request: ServiceRequest) -> ServiceAnswer:
-        pushed = workitem.decode_create(request.dataset, request.transfer_syntax)
+        pushed = await asyncio.to_thread(workitem.decode_create, request.dataset, request.transfer_syntax)
         uid, peer, wish = request.sop_instance_uid or new_uid(), request.peer, _wish(pushed)
         if not (wish.named or wish.studies):
             raise RefusedError(Status.MISSING_ATTRIBUTE, "it names neither a study nor instances")
