@@ -26,12 +26,14 @@ export const CSP = [
   "frame-ancestors 'none'",
 ].join("; ");
 
+const LATE_AFTER_S = 8;
+
 interface FakeLink {
   readonly link: Link;
   readonly name: string;
   readonly factor: FactorKind;
   readonly value: string;
-  readonly behaviour: "complete" | "growing" | "quiet" | "altered" | "";
+  readonly behaviour: "complete" | "growing" | "quiet" | "late" | "missing" | "altered" | "";
   readonly shareKey: Bytes;
   state: string;
   tries: number;
@@ -42,11 +44,21 @@ const SCENES: [name: string, factor: FactorKind, value: string, state: string, b
   ["complete", "birth-date", "19700131", "active", "complete"],
   ["growing", "none", "", "active", "growing"],
   ["quiet", "pin", "123456", "active", "quiet"],
+  ["late", "none", "", "active", "late"],
+  ["missing", "none", "", "active", "missing"],
   ["altered", "none", "", "active", "altered"],
   ["expired", "birth-date", "19700131", "expired", ""],
   ["revoked", "birth-date", "19700131", "revoked", ""],
   ["locked", "birth-date", "19700131", "locked", ""],
 ];
+
+const STATES: Record<string, string> = { quiet: "quiet", late: "quiet", missing: "quiet" };
+
+/** How many instances are listed: a few a second while it grows; a handful after all seemed to be here. */
+function countAfter(seconds: number, behaviour: FakeLink["behaviour"], total: number): number {
+  if (behaviour === "growing") return Math.min(total, Math.floor(seconds * 1.5));
+  return behaviour === "late" && seconds < LATE_AFTER_S ? total - 4 : total;
+}
 
 export class FakeVault {
   readonly links: FakeLink[] = SCENES.map(([name, factor, value, state, behaviour]) => ({
@@ -113,7 +125,7 @@ export class FakeVault {
   private manifest(link: FakeLink, request: IncomingMessage, response: ServerResponse): void {
     const { total } = this.share;
     const seconds = (Date.now() - link.openedAt) / 1000;
-    const count = link.behaviour === "growing" ? Math.min(total, Math.floor(seconds * 1.5)) : total;
+    const count = countAfter(seconds, link.behaviour, total);
     if (count === 0) {
       fail(response, 404, "manifest_pending");
       return;
@@ -123,8 +135,8 @@ export class FakeVault {
       response.writeHead(304, { ETag: etag }).end();
       return;
     }
-    const whole = link.behaviour === "quiet" ? "quiet" : "complete";
-    const sealed = this.share.manifest(count, count, count < total ? "arriving" : whole);
+    const state = link.behaviour === "growing" && count < total ? "arriving" : STATES[link.behaviour];
+    const sealed = this.share.manifest(count, count, state ?? "complete", link.behaviour === "missing" ? 2 : 0);
     const headers = { "Content-Type": "application/octet-stream", "Slipway-Generation": String(count), ETag: etag };
     response.writeHead(200, headers).end(sealed);
   }

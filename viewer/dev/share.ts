@@ -40,7 +40,7 @@ export interface FakeShare {
   readonly dataKey: Bytes;
   readonly objects: Bytes[];
   /** Ciphertext of the manifest in which `count` instances are listed. */
-  manifest(generation: number, count: number, state: string): Bytes;
+  manifest(generation: number, count: number, state: string, missing: number): Bytes;
   readonly total: number;
 }
 
@@ -65,8 +65,11 @@ export async function fakeShare(extra: readonly RealFile[] = []): Promise<FakeSh
     series.push({ uid, number: n + 1, modality: plan.modality, description: plan.description, instances });
   }
   const total = series.reduce((sum, { instances }) => sum + instances.length, 0);
-  const manifest = (generation: number, count: number, state: string) =>
-    sealManifest(dataKey, id, head(generation, total, state, firstOf(series, count)) as { generation: number });
+  const manifest = (generation: number, count: number, state: string, missing: number) => {
+    const said = judged(state, state === "arriving" ? total : count, missing);
+    const whole = { ...HEAD, ...said, generation, state, studies: [study(firstOf(series, count))] };
+    return sealManifest(dataKey, id, whole);
+  };
   return { id, dataKey, objects, manifest, total };
 }
 
@@ -108,16 +111,23 @@ function frames(dataset: Dataset | undefined): number {
   return dataset?.decimal("x00280008") ?? 1;
 }
 
-function head(generation: number, received: number, state: string, series: unknown[]) {
-  return {
-    format: "slipway-manifest/1",
-    generation,
-    state,
-    source: state === "complete" ? "mpps" : "",
-    received,
-    site: "St Mary’s Radiology",
-    language: "en",
-    patient: { name: "Rivers^Ada", id: "1234", birth_date: "19700131", sex: "F" },
-    studies: [{ uid: "1.2.3", date: "20260114", time: "101500", description: "CT Chest", accession: "A1", series }],
-  };
+function judged(state: string, received: number, missing: number) {
+  if (state === "arriving") return { source: "", received };
+  const source = state === "complete" || missing ? "query" : "quiet";
+  const expected = source === "quiet" ? 0 : received + missing;
+  const counted = `${received} of ${expected} images, checked with the PACS${missing ? `; ${missing} missing` : ""}`;
+  const sentence = source === "quiet" ? "no more images for 30 s; not checked" : counted;
+  return { source: sentence, received, verdict: { source, received, expected, missing } };
 }
+
+function study(series: unknown[]) {
+  const added = Math.floor(Date.now() / 1000) - 600;
+  return { uid: "1.2.3", date: "20260114", time: "101500", description: "CT Chest", accession: "A1", added, series };
+}
+
+const HEAD = {
+  format: "slipway-manifest/1",
+  site: "St Mary’s Radiology",
+  language: "en",
+  patient: { name: "Rivers^Ada", id: "1234", birth_date: "19700131", sex: "F" },
+};

@@ -4,7 +4,7 @@ import { encode } from "../src/lib/base64url.ts";
 import { factorBytes } from "../src/lib/envelope.ts";
 import type { ErrorCode } from "../src/lib/errors.ts";
 import type { Manifest } from "../src/lib/manifest.ts";
-import { Session } from "../src/lib/session.ts";
+import { PACE, pauseMs, Session } from "../src/lib/session.ts";
 import * as vault from "../src/lib/vault.ts";
 import { random, sealManifest, wrap } from "./seal.ts";
 
@@ -18,8 +18,8 @@ function newLink() {
   return { id: random(16), secret: random(32) };
 }
 
-function sealed(generation: number, state = "arriving"): Response {
-  const manifest = { format: "slipway-manifest/1", generation, state, received: 3, studies: [] };
+function sealed(generation: number, state = "arriving", received = 3): Response {
+  const manifest = { format: "slipway-manifest/1", generation, state, received, studies: [] };
   const headers = { "Slipway-Generation": String(generation), ETag: `"${generation}"` };
   return new Response(sealManifest(dataKey, shareId, manifest), { headers });
 }
@@ -41,6 +41,8 @@ function opened(link: { id: Uint8Array; secret: Uint8Array }): Response {
   });
 }
 
+const AT_ONCE = { growingMs: 1, growingAtMostMs: 1, settledMs: 1, settledAtMostMs: 1 };
+
 let asked: { path: string; init: RequestInit }[] = [];
 
 function serve(answer: Answer): void {
@@ -54,6 +56,8 @@ function serve(answer: Answer): void {
 
 beforeEach(() => {
   vi.stubGlobal("document", { hidden: false, addEventListener() {}, removeEventListener() {} });
+  vi.stubGlobal("addEventListener", () => {});
+  vi.stubGlobal("removeEventListener", () => {});
 });
 
 afterEach(() => {
@@ -61,7 +65,7 @@ afterEach(() => {
 });
 
 /** Opens a share and follows it through the answers given, one for each question for the manifest. */
-async function follow(answers: Response[], state: Response = refusal(410, "link_revoked")) {
+async function follow(answers: Response[], state: Response = refusal(410, "link_revoked"), pace = AT_ONCE) {
   const link = newLink();
   const envelope = opened(link);
   let next = 0;
@@ -70,7 +74,7 @@ async function follow(answers: Response[], state: Response = refusal(410, "link_
     if (path === "manifest") return answers[next++] ?? new Response(null, { status: 304 });
     return state;
   });
-  const session = await Session.open(link, "none", "", { growingMs: 1, settledMs: 1 });
+  const session = await Session.open(link, "none", "", pace);
   const seen: { manifests: Manifest[]; troubles: (ErrorCode | undefined)[]; ended?: ErrorCode } = {
     manifests: [],
     troubles: [],
@@ -148,6 +152,71 @@ describe("following", () => {
     const active = Response.json({ state: "active", factor: "none", expires_at: 1, tries_left: 5, now: 1 });
     expect((await follow([refusal(401, "token_unknown")], active)).seen.ended).toBe("token_unknown");
     expect((await follow([refusal(410, "link_expired")])).seen.ended).toBe("link_expired");
+  });
+});
+
+describe("how often the vault is asked", () => {
+  const hour = 3_600_000;
+
+  /** Questions in an hour of looking at a page on which nothing happens. */
+  function questions(growing: boolean): number {
+    let count = 0;
+    for (let at = 0; at < hour; at += pauseMs(PACE, growing, count)) count++;
+    return count;
+  }
+
+  it("is a few times a minute while images arrive, and hardly ever when all are here", () => {
+    expect(pauseMs(PACE, true, 0)).toBe(2_000);
+    expect(questions(true)).toBeLessThan(260);
+    expect(questions(false)).toBeLessThan(40);
+    expect(pauseMs(PACE, false, 1e9)).toBe(PACE.settledAtMostMs);
+  });
+
+  /** Pauses between the questions, none of which is waited for. */
+  function pauses(): number[] {
+    const asked: number[] = [];
+    const now = globalThis.setTimeout;
+    vi.stubGlobal("setTimeout", (work: () => void, ms: number) => {
+      if (ms >= 1_000) asked.push(ms);
+      return now(work, ms >= 1_000 ? 0 : ms);
+    });
+    return asked;
+  }
+
+  const same = () => new Response(null, { status: 304 });
+
+  it("is as often as at first when something has come", async () => {
+    const waited = pauses();
+    await follow([sealed(1, "quiet", 0), same(), same(), sealed(2, "quiet", 0), same()], undefined, PACE);
+    expect(waited.slice(0, 5)).toEqual([10_000, 15_000, 22_500, 10_000, 15_000]);
+  });
+
+  it("heeds what the vault says of when to ask again", async () => {
+    const waited = pauses();
+    const busy = refusal(429, "too_many_requests");
+    busy.headers.set("Retry-After", "50");
+    await follow([sealed(1, "quiet", 0), busy, same()], undefined, PACE);
+    expect(waited.slice(0, 3)).toEqual([10_000, 50_000, 22_500]);
+  });
+
+  it("is never while nobody looks, and at once when somebody looks again", async () => {
+    const listeners: (() => void)[] = [];
+    const addEventListener = (_: string, listener: () => void) => listeners.push(listener);
+    const page = { hidden: true, addEventListener, removeEventListener() {} };
+    vi.stubGlobal("document", page);
+    const waited = pauses();
+    const following = follow([sealed(1, "quiet", 0), sealed(2, "quiet", 0)], undefined, PACE);
+    const questions = () => asked.filter(({ path }) => path === "manifest").length;
+    await vi.waitUntil(() => questions() === 1);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect([questions(), waited]).toEqual([1, []]);
+    page.hidden = false;
+    await vi.waitUntil(() => {
+      for (const listener of listeners) listener();
+      return questions() >= 2;
+    });
+    const { seen } = await following;
+    expect(seen.manifests.map(({ generation }) => generation)).toEqual([1, 2]);
   });
 });
 

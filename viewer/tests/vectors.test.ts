@@ -200,6 +200,23 @@ describe("manifest", () => {
     expect(instance.pieces).toEqual([[0, 0, 1056]]);
   });
 
+  it("says nothing of a verdict where an older box knows none", async () => {
+    const manifest = await openManifest(await key, shareId, vector.generation, sealed);
+    expect([manifest.verdict, manifest.studies[0]!.added]).toEqual([undefined, 0]);
+  });
+
+  it("says by whose word all is here, what is missing, and when the newest image came", async () => {
+    const judged = vectors<ManifestCase>("manifest-judged");
+    const opened = await openManifest(
+      await importStreamKey(decode(judged.data_key)),
+      decode(judged.share_id),
+      judged.generation,
+      decode(judged.sealed),
+    );
+    expect(opened.verdict).toEqual({ source: "query", received: 2, expected: 3, missing: 1 });
+    expect(opened.studies[0]!.added).toBe(1795000000);
+  });
+
   it("keeps the instances it knows", async () => {
     const before = await openManifest(await key, shareId, vector.generation, sealed);
     const after = await openManifest(await key, shareId, vector.generation, sealed, before);

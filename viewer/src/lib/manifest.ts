@@ -36,12 +36,25 @@ export interface Study {
   readonly description: string;
   readonly accession: string;
   readonly series: readonly Series[];
+  /** When its newest image came, Unix seconds by the box's clock; 0 where that is not said. */
+  readonly added: number;
+}
+
+/** Whether all is here, and by whose word; `expected` is 0 where nobody has said how many there should be. */
+export interface Verdict {
+  readonly source: string;
+  readonly received: number;
+  readonly expected: number;
+  readonly missing: number;
 }
 
 export interface Manifest {
   readonly generation: number;
   readonly state: "arriving" | "complete" | "quiet";
+  /** The verdict as a sentence for professionals. */
   readonly source: string;
+  /** Absent while nobody can say, and from older boxes. */
+  readonly verdict: Verdict | undefined;
   readonly received: number;
   readonly site: string;
   readonly language: string;
@@ -90,11 +103,21 @@ async function readManifest(json: Json, known: Known): Promise<Manifest> {
     generation: whole(json.generation),
     state: json.state === "complete" || json.state === "quiet" ? json.state : "arriving",
     source: text(json.source),
+    verdict: json.verdict === undefined ? undefined : readVerdict(asObject(json.verdict)),
     received: whole(json.received),
     site: text(json.site),
     language: text(json.language) || "en",
     patient: { name: text(patient.name), id: text(patient.id), birthDate: text(patient.birth_date) },
     studies: await Promise.all(list(json.studies).map((study) => readStudy(study, known))),
+  };
+}
+
+function readVerdict(json: Json): Verdict {
+  return {
+    source: text(json.source),
+    received: whole(json.received),
+    expected: whole(json.expected),
+    missing: whole(json.missing),
   };
 }
 
@@ -106,6 +129,7 @@ async function readStudy(json: Json, known: Known): Promise<Study> {
     description: text(json.description),
     accession: text(json.accession),
     series: await Promise.all(list(json.series).map((series) => readSeries(series, known))),
+    added: whole(json.added),
   };
 }
 

@@ -7,11 +7,14 @@ import type { Link } from "./link.ts";
 import { type Manifest, openManifest } from "./manifest.ts";
 import * as vault from "./vault.ts";
 
-/** How often the vault is asked for a newer manifest. */
-const PACE = {
+/** How often the vault is asked for a newer manifest: less and less often while there is none. */
+export const PACE = {
   growingMs: 2_000, // while images arrive
-  settledMs: 20_000, // late images are rare, and a phone's battery is small
+  growingAtMostMs: 15_000,
+  settledMs: 10_000, // late images are rare, and a phone's battery is small
+  settledAtMostMs: 120_000,
 };
+const SLOWER = 1.5; // each time that nothing came
 
 /** After these the share is closed to this page. */
 const FINAL: readonly ErrorCode[] = ["link_expired", "link_revoked", "link_locked", "link_unknown", "token_unknown"];
@@ -32,6 +35,8 @@ export class Session {
   private readonly pace: typeof PACE;
   private newest: Manifest | undefined;
   private etag = "";
+  private fruitless = 0; // turns without news, since the page was last looked at
+  private retryAfterMs = 0;
   private stopped = false;
   private wake: () => void = () => {};
 
@@ -58,14 +63,19 @@ export class Session {
   /** Follows the manifest until `stop` or until the share is closed. */
   async follow(events: SessionEvents): Promise<void> {
     document.addEventListener("visibilitychange", this.wakeUp);
+    addEventListener("online", this.wakeUp);
     while (!this.stopped) {
       try {
+        this.fruitless++;
+        this.retryAfterMs = 0;
         const manifest = await this.refresh();
+        if (manifest) this.fruitless = 0;
         events.trouble(undefined);
         if (manifest && !this.stopped) events.manifest(manifest);
       } catch (error) {
         if (this.stopped) return;
         if (await this.isOver(codeOf(error), events)) return;
+        this.retryAfterMs = ((error instanceof PageError && error.retryAfterS) || 0) * 1000;
       }
       await this.pause();
     }
@@ -79,6 +89,7 @@ export class Session {
   stop(): void {
     this.stopped = true;
     document.removeEventListener("visibilitychange", this.wakeUp);
+    removeEventListener("online", this.wakeUp);
     this.wake();
   }
 
@@ -103,12 +114,12 @@ export class Session {
 
   private pause(): Promise<void> {
     if (this.stopped) return Promise.resolve();
-    const growing = !this.newest || this.newest.state === "arriving" || listed(this.newest) < this.newest.received;
+    const growing = !this.newest || isGrowing(this.newest);
     return new Promise((resolve) => {
       // A page in a pocket asks for nothing; it wakes when it is looked at.
       const timer = document.hidden
         ? undefined
-        : setTimeout(resolve, growing ? this.pace.growingMs : this.pace.settledMs);
+        : setTimeout(resolve, Math.max(this.retryAfterMs, pauseMs(this.pace, growing, this.fruitless)));
       this.wake = () => {
         clearTimeout(timer);
         resolve();
@@ -116,7 +127,11 @@ export class Session {
     });
   }
 
-  private readonly wakeUp = (): void => this.wake();
+  private readonly wakeUp = (): void => {
+    if (document.hidden) return;
+    this.fruitless = 0;
+    this.wake();
+  };
 }
 
 /** A token dies with its link: the link's own state is what the person should hear. */
@@ -136,6 +151,17 @@ export function stateCode(state: string): ErrorCode | undefined {
   if (state === "expired") return "link_expired";
   if (state === "locked") return "link_locked";
   return state === "revoked" || state === "destroyed" ? "link_revoked" : "link_unknown";
+}
+
+/** Until the next question, after `fruitless` of them that brought nothing. */
+export function pauseMs(pace: typeof PACE, growing: boolean, fruitless: number): number {
+  const [first, most] = growing ? [pace.growingMs, pace.growingAtMostMs] : [pace.settledMs, pace.settledAtMostMs];
+  return Math.min(most, first * SLOWER ** fruitless);
+}
+
+/** More is on its way, to the box or from the box to the vault. */
+export function isGrowing(manifest: Manifest): boolean {
+  return manifest.state === "arriving" || listed(manifest) < manifest.received;
 }
 
 export function listed(manifest: Manifest): number {

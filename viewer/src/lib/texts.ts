@@ -8,6 +8,8 @@ export interface Notice {
 
 const images = (n: number) => (n === 1 ? "1 image" : `${n} images`);
 const files = (n: number) => (n === 1 ? "1 file" : `${n} files`);
+const are = (n: number) => (n === 1 ? "is" : "are");
+const have = (n: number) => (n === 1 ? "has" : "have");
 const tries = (n: number) => (n === 1 ? "1 try" : `${n} tries`);
 
 const desk = "ask the imaging department for a new slip";
@@ -111,20 +113,27 @@ export const en = {
   study: {
     arriving: (here: number, received: number) =>
       received > here
-        ? `${here} of ${images(received)} ${here === 1 ? "is" : "are"} here, more are coming`
-        : `${images(here)} ${here === 1 ? "is" : "are"} here, more may be coming`,
-    late: (here: number, received: number) => `${here} of ${images(received)} are here, the rest is on its way`,
-    complete: (here: number, source: string) =>
-      `All ${images(here)} are here${source ? `. Checked against ${source}` : ""}.`,
+        ? `${here} of ${images(received)} ${are(here)} here, more are coming`
+        : `${images(here)} ${are(here)} here, more may be coming`,
+    late: (here: number, received: number) =>
+      `${here} of ${images(received)} ${are(here)} here, the rest is on its way`,
+    complete: (here: number, byWhom: string) => `${here} of ${images(here)} ${are(here)} here${byWhom}.`,
     quiet: (here: number) =>
-      `${images(here)} ${here === 1 ? "is" : "are"} here. No more have come for a while, but we could not check that these are all.`,
-    sources: {
-      mpps: "the scanner’s own list",
-      commitment: "the hospital archive’s list",
-      query: "the hospital archive’s list",
-      "media-creation": "the list that came with them",
-      expected: "the number that was ordered",
+      `${images(here)} ${are(here)} here. No more have come for a while. Nobody has checked that these are all.`,
+    missing: (here: number, missing: number, expected: number) =>
+      expected === here + missing
+        ? `${here} of ${images(expected)} ${are(here)} here. ${missing} ${have(missing)} not arrived.`
+        : `${images(here)} ${are(here)} here. ${missing} more ${have(missing)} not arrived.`,
+    missingNext: "If they come, they appear here by themselves. You can also ask the imaging department for them.",
+    /** By whose word all is here; what is not in this list is not said. */
+    byWhom: {
+      "media-creation": ", all that were asked for",
+      notification: ", checked with the hospital’s archive",
+      query: ", checked with the hospital’s archive",
+      "performed-step": ", checked with the scanner",
     } as Record<string, string>,
+    added: (when: string) => `Last images added on ${when}.`,
+    exact: "For your doctor: is this everything?",
     offline: "No connection just now. What is here stays; the rest comes when you are online again.",
     altered: "Something arrived that is not what the imaging department sent. It was not accepted.",
     series: "Pictures",
@@ -148,6 +157,20 @@ export const en = {
     notForDiagnosis: "Not for diagnosis on a phone",
     unknownName: "Name not given",
     unnamedSeries: "Pictures",
+  },
+
+  news: {
+    arriving: "New images are arriving",
+    arrived: (newImages: number, newFiles: number) => {
+      const parts = [newImages && `${newImages} new ${newImages === 1 ? "image" : "images"}`];
+      parts.push(newFiles && `${newFiles} new ${newFiles === 1 ? "document or file" : "documents or files"}`);
+      return `${parts.filter(Boolean).join(" and ")} ${have(newImages + newFiles)} arrived`;
+    },
+    study: (what: string, name: string) => (name ? `${what}: ${name}` : `${what}, from another examination`),
+    show: "Show",
+    later: "Later",
+    all: "New",
+    some: (n: number) => `${n} new`,
   },
 
   viewer: {

@@ -14,7 +14,7 @@ const KEEP_URL_MS = 600_000;
 export class FileList {
   readonly element = h("section", { class: "files" });
   private readonly list = h("ul", { class: "file-list" });
-  private readonly shown = new Set<string>();
+  private readonly shown = new Map<string, HTMLElement>();
   private readonly urls: string[] = [];
   private readonly loader: Loader;
 
@@ -24,9 +24,10 @@ export class FileList {
     this.element.hidden = true;
   }
 
-  update(manifest: Manifest): void {
+  /** `isNew`: what has come after the others is marked. */
+  update(manifest: Manifest, isNew: (instance: Instance) => boolean): void {
     for (const study of manifest.studies) {
-      for (const series of study.series) for (const instance of series.instances) this.add(series, instance);
+      for (const series of study.series) for (const instance of series.instances) this.add(series, instance, isNew);
     }
     this.element.hidden = this.shown.size === 0;
   }
@@ -35,22 +36,31 @@ export class FileList {
     for (const url of this.urls) URL.revokeObjectURL(url);
   }
 
-  private add(series: Series, instance: Instance): void {
+  /** Brings a file to where it can be seen. */
+  show(instance: Instance): void {
+    const item = this.shown.get(instance.uid);
+    item?.scrollIntoView({ block: "center" });
+    item?.querySelector("button")?.focus({ preventScroll: true });
+  }
+
+  private add(series: Series, instance: Instance, isNew: (instance: Instance) => boolean): void {
     const kind = fileKind(instance);
     if (!kind || this.shown.has(instance.uid)) return;
-    this.shown.add(instance.uid);
+    const mark = isNew(instance) ? [h("span", { class: "new", "data-testid": "new-mark" }, texts.news.all)] : [];
     const label = h(
       "span",
       { class: "label" },
       h("span", { class: "name" }, texts.kinds[kind]),
       h("span", { class: "detail" }, [series.description, bytes(instance.size)].filter(Boolean).join(" · ")),
+      ...mark,
     );
     const said = h("div", { class: "file-said", role: "status" });
     const head = h("div", { class: "file-head" }, icon(kind === "video" ? "play" : "file"), label);
     const buttons = h("div", { class: "buttons" }, ...this.buttons(instance, kind, said));
-    this.list.append(
-      h("li", { "data-testid": "file-item", "data-uid": instance.uid, "data-kind": kind }, head, buttons, said),
-    );
+    const attributes = { "data-testid": "file-item", "data-uid": instance.uid, "data-kind": kind };
+    const item = h("li", attributes, head, buttons, said);
+    this.shown.set(instance.uid, item);
+    this.list.append(item);
   }
 
   /** What the person can use comes first; the file for a doctor is always there. */

@@ -13,18 +13,20 @@ export class SeriesRow {
   private readonly canvas = h("canvas", { class: "thumbnail", "aria-hidden": "true" });
   private readonly name = h("span", { class: "name" });
   private readonly detail = h("span", { class: "detail" });
+  private readonly mark = h("span", { class: "new", "data-testid": "new-mark", hidden: true });
   private readonly button: HTMLButtonElement;
   private readonly item: HTMLLIElement;
   private asked = false;
 
   constructor(loader: Loader, open: () => void) {
     this.loader = loader;
-    const label = h("span", { class: "label" }, this.name, this.detail);
+    const label = h("span", { class: "label" }, this.name, this.detail, this.mark);
     this.button = h("button", { class: "row", "data-testid": "series-item", click: open }, this.canvas, label);
     this.item = h("li", {}, this.button);
   }
 
-  update(series: Series, slots: readonly Slot[]): HTMLLIElement {
+  /** `fresh`: how many of its images have come after the others. */
+  update(series: Series, slots: readonly Slot[], fresh: number): HTMLLIElement {
     const name = seriesName(series);
     const modality = texts.modalities[series.modality] ?? series.modality;
     this.button.dataset.seriesUid = series.uid;
@@ -32,12 +34,15 @@ export class SeriesRow {
     this.detail.textContent = [modality === name ? "" : modality, texts.study.count(slots.length)]
       .filter(Boolean)
       .join(" · ");
+    this.mark.hidden = fresh === 0;
+    this.mark.textContent = fresh === series.instances.length ? texts.news.all : texts.news.some(fresh);
     this.loadThumbnail(slots);
     return this.item;
   }
 
   focus(): void {
     this.button.focus();
+    this.item.scrollIntoView({ block: "nearest" });
   }
 
   /** The middle image shows most; asked for once, as a series that grows need not change its face. */

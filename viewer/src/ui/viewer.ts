@@ -1,6 +1,7 @@
 /** Full-screen viewer of one series: which image is shown, and everything that changes it. */
 import { codeOf } from "../lib/errors.ts";
 import { key, type Loader, URGENCY } from "../lib/loader.ts";
+import type { Instance } from "../lib/manifest.ts";
 import type { DrawableFrame } from "../lib/messages.ts";
 import type { Slot } from "../lib/slots.ts";
 import { noticeFor, texts } from "../lib/texts.ts";
@@ -64,6 +65,12 @@ export class Viewer {
     this.cine.button.hidden = slots.length < 2;
     this.sayHelp();
     void this.go(at >= 0 ? at : Math.min(this.index, slots.length - 1), at < 0);
+  }
+
+  /** Goes to an image of the series, as if the person had scrolled there. */
+  show(instance: Instance): void {
+    const at = this.slots.findIndex((slot) => slot.instance === instance);
+    if (at >= 0) this.jump(at);
   }
 
   focus(): void {
