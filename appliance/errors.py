@@ -142,6 +142,14 @@ class NotPossibleError(SlipwayError):
     hint = "`slipway shares show ID` tells in which state it is."
 
 
+class ReceiverUnreachableError(SlipwayError):
+    """Of reports on a workitem."""
+
+    code = "receiver_unreachable"
+    hint = "Check its [[dicom.peer]], and that it takes UPS Event from this box: slipway peers echo"
+    retry = True
+
+
 class PacsUnreachableError(SlipwayError):
     code = "pacs_unreachable"
     hint = "Check [pacs] and its [[dicom.peer]] with: slipway peers echo"

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any, Protocol, TypeVar
 
 from appliance.dicom.pdu import AssociateRequest, Rejection
+from appliance.dicom.workitem import Readiness, StepState
 from appliance.errors import SlipwayError
 from appliance.formats.spool_frame import Arrival, Location, Receipt
 
@@ -181,6 +182,23 @@ class Services(Protocol):
 
     def ask(self, request: ServiceRequest, done: Callable[[ServiceAnswer], None]) -> None:
         """`done` is called once in the event loop, when what the answer says is on the disk."""
+
+
+@dataclass(frozen=True, repr=False)
+class StateReport:
+    """What a subscriber is told of a workitem (PS3.4 table CC.2.4-1)."""
+
+    workitem_uid: str
+    state: StepState
+    readiness: Readiness
+    reason: str = ""  # why it was cancelled
+
+
+class Reporter(Protocol):
+    """Calls those who want to know of workitems."""
+
+    async def report(self, receiver: str, reports: Sequence[StateReport]) -> None:
+        """To an AE title, in this order. ReceiverUnreachableError when not all of them were answered."""
 
 
 @dataclass(frozen=True, repr=False)

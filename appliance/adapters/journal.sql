@@ -612,7 +612,8 @@ UPDATE share SET urgent = max(urgent, :urgent), copies = CASE WHEN :copies > 0 T
     remarks = coalesce(:remarks, remarks) WHERE id = :id;
 
 -- name: subscribe
-INSERT INTO subscriber (request, ae_title) VALUES (:request, :ae_title) ON CONFLICT DO NOTHING;
+INSERT INTO subscriber (request, ae_title) VALUES (:request, :ae_title)
+    ON CONFLICT (request, ae_title) DO UPDATE SET told = '';
 
 -- name: unsubscribe
 DELETE FROM subscriber WHERE request = :request AND ae_title = :ae_title;
@@ -631,3 +632,11 @@ SELECT ae_title FROM global_subscriber ORDER BY ae_title;
 
 -- name: subscribers
 SELECT * FROM subscriber ORDER BY id;
+
+-- name: subscribers_to_tell
+SELECT request.*, subscriber.id AS subscriber, ae_title, told FROM subscriber
+    JOIN request ON request.id = subscriber.request
+    WHERE told NOT IN ('COMPLETED', 'CANCELED') ORDER BY subscriber.id;
+
+-- name: set_told
+UPDATE subscriber SET told = :told WHERE id = :id;

@@ -18,6 +18,7 @@ from appliance.adapters.association import Limits
 from appliance.adapters.audit_repository import SyslogRepository
 from appliance.adapters.control import ControlServer
 from appliance.adapters.dicomweb import DicomwebServer
+from appliance.adapters.event_reporter import EventReporter
 from appliance.adapters.journal import SqliteJournal
 from appliance.adapters.pacs import echo_all
 from appliance.adapters.printers import open_apart
@@ -31,6 +32,7 @@ from appliance.daemon.alerts import Alerts
 from appliance.daemon.auditing import Trail
 from appliance.daemon.bell import Bell
 from appliance.daemon.delivering import Delivering
+from appliance.daemon.event_reports import EventReports
 from appliance.daemon.facing import ProfileLook, SlipLook
 from appliance.daemon.interlock import Interlock, Scanning
 from appliance.daemon.linking import Linking
@@ -91,6 +93,7 @@ class Box:
     scanning: Scanning | None
     status_slips: StatusSlips
     wishes: RequestParts
+    event_reports: EventReports
     sweeping: Sweeping
     trail: Trail
     delivering: Delivering | None
@@ -143,8 +146,9 @@ def compose(settings: Settings, printer_sockets: Path | None = None) -> Box:
     trail, repository = transitions.trail, _repository(settings)
     transfers = Transfers(trail, sealer)
     alerts = Alerts(trail, clock.now)
-    receivers = [peer.ae_title for peer in settings.dicom.peer if peer.port]
+    receivers = _receivers(settings)
     wishes = request_parts(journal, transitions, sealer, bell, clock.now, watch, receivers=receivers)
+    reporter = EventReporter(receivers, settings.profile[0].ae_title)
     quotas = Quotas(_quotas(settings), settings.spool.fill_percent / 100, lambda: system.filled(folder))
     receiving = Receiving(
         journal, spool, placing, _peers(settings), frozenset(profiles), bell, transfers, quotas, alerts
@@ -237,6 +241,7 @@ def compose(settings: Settings, printer_sockets: Path | None = None) -> Box:
         scanning=scanning,
         status_slips=status_slips,
         wishes=wishes,
+        event_reports=EventReports(journal, wishes.requests, reporter, bell, clock.monotonic),
         sweeping=sweeping,
         trail=trail,
         delivering=delivering,
@@ -350,6 +355,12 @@ def _source(settings: Settings, vault: HttpVault) -> Source:
 def _machine() -> Machine:
     key, clock = machine.host_key_fingerprint(), machine.clock_is_synchronised()
     return Machine(socket.gethostname(), tuple(machine.addresses()), key, clock)
+
+
+def _receivers(settings: Settings) -> dict[str, tuple[str, int]]:
+    """AE titles that can be called."""
+    peers = (peer for peer in settings.dicom.peer if "/" not in peer.address)
+    return {peer.ae_title: (peer.address, peer.port) for peer in peers if peer.port}
 
 
 async def _outside(settings: Settings, vault: HttpVault) -> Outside:

@@ -148,6 +148,7 @@ def _workers(box: Box) -> list[Coroutine[Any, Any, None]]:
         box.status_slips.run(),
         box.wishes.requesting.run(),
         box.wishes.serving.run(),
+        box.event_reports.run(),
         box.sweeping.run(),
         watch_callbacks(),
         _watchdog(),

@@ -91,6 +91,7 @@ class Command:
     has_dataset: bool
     action_type: int = 0  # of an N-ACTION-RQ
     attributes: tuple[int, ...] = ()  # tags that an N-GET-RQ asks for
+    status: int = 0  # of a response
 
 
 class CommandReceived(NamedTuple):
@@ -190,6 +191,7 @@ def decode_command(data: bytes) -> Command:
         has_dataset=_ushort(elements, 0x0800) != NO_DATASET,
         action_type=_ushort(elements, 0x1008) if is_action and 0x1008 in elements else 0,
         attributes=_tags(elements.get(0x1005, b"")) if field == CommandField.N_GET_RQ else (),
+        status=_ushort(elements, 0x0900) if 0x0900 in elements else 0,
     )
 
 

@@ -31,6 +31,7 @@ AVAILABILITY_NOTIFICATION = "1.2.840.10008.5.1.4.33"
 PERFORMED_STEP = "1.2.840.10008.3.1.2.3.3"  # of a modality
 UPS_PUSH = "1.2.840.10008.5.1.4.34.6.1"  # also the SOP class of each workitem, whatever the context (PS3.4 CC.3.1)
 UPS_WATCH = "1.2.840.10008.5.1.4.34.6.2"
+UPS_EVENT = "1.2.840.10008.5.1.4.34.6.4"  # of which the box is the provider, and calls
 IMPLICIT_LE = "1.2.840.10008.1.2"
 EXPLICIT_LE = "1.2.840.10008.1.2.1"
 EXPLICIT_BE = "1.2.840.10008.1.2.2"

@@ -36,6 +36,7 @@ class ItemType(IntEnum):
     MAXIMUM_LENGTH = 0x51
     IMPLEMENTATION = 0x52
     OPERATIONS_WINDOW = 0x53
+    ROLE_SELECTION = 0x54
     IMPLEMENTATION_VERSION = 0x55
 
 
@@ -211,13 +212,19 @@ def encode_associate_ac(request: AssociateRequest, contexts: tuple[AcceptedConte
 
 
 def encode_associate_rq(
-    calling: str, called: str, context_id: int, abstract_syntax: str, transfer_syntax: str
+    calling: str, called: str, context_id: int, abstract_syntax: str, transfer_syntax: str, *, as_scp: bool = False
 ) -> bytes:
-    """A-ASSOCIATE-RQ (PS3.8 section 9.3.2) that proposes one presentation context, for what the box asks of others."""
+    """A-ASSOCIATE-RQ (PS3.8 section 9.3.2) that proposes one presentation context, for what the box asks of others.
+
+    `as_scp`: the box is the provider, although it calls (PS3.7 annex D.3.3.4).
+    """
     syntaxes = _item(ItemType.ABSTRACT_SYNTAX, abstract_syntax.encode())
     syntaxes += _item(ItemType.TRANSFER_SYNTAX, transfer_syntax.encode())
     user = _item(ItemType.MAXIMUM_LENGTH, (1 << 14).to_bytes(4, "big"))
     user += _item(ItemType.IMPLEMENTATION, IMPLEMENTATION_CLASS_UID.encode())
+    if as_scp:
+        uid = abstract_syntax.encode()
+        user += _item(ItemType.ROLE_SELECTION, struct.pack(">H", len(uid)) + uid + b"\0\1")
     user += _item(ItemType.IMPLEMENTATION_VERSION, IMPLEMENTATION_VERSION_NAME.encode())
     titles = (title.encode("latin_1").ljust(16) for title in (called, calling))
     body = struct.pack(">Hxx", 1) + b"".join(titles) + bytes(32)
@@ -225,6 +232,15 @@ def encode_associate_rq(
     body += _item(ItemType.PROPOSED_CONTEXT, bytes((context_id, 0, 0, 0)) + syntaxes)
     body += _item(ItemType.USER_INFORMATION, user)
     return struct.pack(">BxI", PduType.ASSOCIATE_RQ, len(body)) + body
+
+
+def decode_associate_ac(data: bytes) -> tuple[frozenset[int], int]:
+    """Of a whole A-ASSOCIATE-AC PDU: ids of the accepted contexts, bytes of a P-DATA-TF that the acceptor takes."""
+    items = _items(data, _FIRST_ITEM, MOST_ITEMS)
+    answered = [value for kind, value in items if kind == ItemType.ANSWERED_CONTEXT and len(value) >= 4]
+    accepted = frozenset(value[0] for value in answered if value[2] == Result.ACCEPTED)
+    user = [value for kind, value in items if kind == ItemType.USER_INFORMATION]
+    return accepted, _user_information(user[0])[0] if user else 0
 
 
 def _item(kind: ItemType, value: bytes) -> bytes:

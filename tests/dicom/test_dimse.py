@@ -306,4 +306,4 @@ def test_elements_stand_in_order_and_have_even_lengths(comment, uid):
 
 def test_our_answer_can_be_read_by_ourselves():
     found = decode_command(response(REQUEST, CommandField.C_STORE_RSP, 0xA700, "x"))
-    assert found == Command(0x8001, 7, CT, "1.2.3.4", has_dataset=False)
+    assert found == Command(0x8001, 7, CT, "1.2.3.4", has_dataset=False, status=0xA700)
