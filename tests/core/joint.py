@@ -137,7 +137,16 @@ def _mint(joint: Joint) -> Joint:
     return on_link(joint, len(joint.links) - 1, LinkEvent.MINTED)
 
 
+def _keep_at_vault(joint: Joint, _: int) -> Joint:
+    """As `keeping.keep`; a share that never had a link is not at the vault."""
+    if not joint.minted:
+        return joint
+    joint = joint._replace(links=(*joint.links, Link(keeps=True)), slips=(*joint.slips, SlipState.VOID))
+    return on_link(joint, len(joint.links) - 1, LinkEvent.MINTED)
+
+
 def _revoke_links(joint: Joint, _: int) -> Joint:
+    joint = joint._replace(outbox=tuple(post for post in joint.outbox if post.effect is not Effect.MINT_LINK))
     for n in range(len(joint.links)):
         joint = on_link(joint, n, LinkEvent.REVOKED)
     return joint
@@ -153,6 +162,7 @@ INSIDE: dict[Effect, Callable[[Joint, int], Joint]] = {
     Effect.REPLACE_LINK: lambda joint, _: on_share(joint, ShareEvent.LINK_LOST),
     Effect.HOLD_SHARE: lambda joint, _: on_share(joint, ShareEvent.LINK_REFUSED),
     Effect.REVOKE_LINKS: _revoke_links,
+    Effect.KEEP_AT_VAULT: _keep_at_vault,
     Effect.REVOKE_LINK: lambda joint, n: on_link(joint, n, LinkEvent.REVOKED),
     Effect.VOID_SLIPS: lambda joint, n: on_slip(joint, n, SlipEvent.VOIDED),
     Effect.FORGET_SECRET: lambda joint, n: _link(joint, n, secret=False),
@@ -315,7 +325,13 @@ def outside(joint: Joint) -> Iterator[tuple[str, Joint]]:
     yield "restart", restarted
 
 
-COMMANDS = (ShareEvent.RELEASED, ShareEvent.REPRINTED, ShareEvent.REVOKED)
+COMMANDS = (
+    ShareEvent.RELEASED,
+    ShareEvent.REPRINTED,
+    ShareEvent.REVOKED,
+    ShareEvent.HELD_BACK,
+    ShareEvent.JOINED,
+)
 
 
 def commands(joint: Joint) -> Iterator[tuple[str, Callable[[], Joint]]]:
@@ -325,7 +341,7 @@ def commands(joint: Joint) -> Iterator[tuple[str, Callable[[], Joint]]]:
             yield str(event), lambda event=event: on_share(joint, event)
     for n, link in enumerate(joint.links):
         renewals = sum(post.effect is Effect.RENEW_LINK for post in joint.outbox)
-        if link.state in (LinkState.ACTIVE, LinkState.EXPIRED) and not renewals:
+        if link.state in (LinkState.ACTIVE, LinkState.EXPIRED) and not renewals and not link.keeps:
             yield f"renew {n}", lambda n=n: on_link(joint, n, LinkEvent.RENEWED)
 
 
@@ -364,6 +380,7 @@ def _buried(joint: Joint, n: int) -> Joint:
     """A destroyed link without what makes no difference any more."""
     link = joint.links[n]
     at_vault = AtVault.ACTIVE if link.at_vault is AtVault.EXPIRED else link.at_vault
+    joint = _link(joint, n, told=False)
     joint = _link(joint, n, at_vault=at_vault, past=False, ran_out=False) if link.past or link.ran_out else joint
     if joint.slips[n] is SlipState.UNKNOWN:
         joint = joint._replace(slips=_put(joint.slips, n, SlipState.VOID))
@@ -380,7 +397,6 @@ def _dead(link: Link, slip: SlipState) -> bool:
 
 Way = dict[Joint, tuple[Joint | None, str]]
 
-    joint = _link(joint, n, told=False)
 
 def reachable(start: Joint, most_links: int, spared: Callable[[Joint, str], bool] = lambda *_: False) -> Way:
     """Every joint state, and how it was first reached (breadth first, so by a shortest way).

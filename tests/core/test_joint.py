@@ -98,10 +98,10 @@ def test_nothing_is_minted_for_a_share_that_is_not_open(joints, waiting_joints, 
 
 
 def test_nothing_of_a_held_share_reaches_the_vault_or_the_printer(held_joints):
-    """But that links are dead: those of a share that was held again."""
+    """But that links are dead: those of a share that was held again; and a link that opens nothing keeps it there."""
 
     def leaks(joint: Joint) -> bool:
-        alive = any(link.state is not LinkState.DESTROYED for link in joint.links)
+        alive = any(link.state is not LinkState.DESTROYED and not link.keeps for link in joint.links)
         waiting = any(slip in WAITING for slip in joint.slips)
         return joint.share is ShareState.HELD and (alive or waiting)
 
@@ -160,6 +160,12 @@ def test_what_people_may_not_ask_for_is_what_the_table_says(joints, held_joints)
         (ShareState.CLOSED, "reprinted"),
         (ShareState.REVOKED, "released"),
         (ShareState.REVOKED, "reprinted"),
+        (ShareState.HELD, "taken back"),
+        (ShareState.CLOSED, "taken back"),
+        (ShareState.REVOKED, "taken back"),
+        (ShareState.OPEN, "joined to another share"),
+        (ShareState.CLOSED, "joined to another share"),
+        (ShareState.REVOKED, "joined to another share"),
     }
 
 
@@ -168,12 +174,6 @@ def test_a_held_share_cannot_be_reprinted():
         on_share(born(ShareState.HELD), ShareEvent.REPRINTED)
 
 
-# -- settling ------------------------------------------------------------------------------------------------------
-
-
-def unsettled(joint: Joint) -> bool:
-    """Left to itself, with good answers, it does not end with one working paper, or with no need of one."""
-    end = settle(joint)
 def lacks_its_pin(joint: Joint, n: int) -> bool:
     """A paper that is out and works, and nobody has been or will be told its PIN."""
     link, waits = joint.links[n], Post(Effect.PRINT_STAFF_SLIP, n) in joint.outbox
@@ -202,6 +202,12 @@ def test_a_share_is_not_over_before_staff_know_the_pin(pin_joints):
     none(pin_joints, untold)
 
 
+# -- settling ------------------------------------------------------------------------------------------------------
+
+
+def unsettled(joint: Joint) -> bool:
+    """Left to itself, with good answers, it does not end with one working paper, or with no need of one."""
+    end = settle(joint)
     ran_out = end.ran_out or any(link.ran_out for link in end.links)
     return bool(end.outbox) or (end.share is ShareState.OPEN and len(end.live_slips) != 1 and not ran_out)
 
@@ -227,12 +233,6 @@ def test_every_state_settles_with_one_live_slip_or_none_needed():
     none(reachable(born(ShareState.OPEN), MOST_LINKS, unfortunate), unsettled)
 
 
-def test_a_held_share_settles_once_it_is_released():
-    none(reachable(born(ShareState.HELD), 2, unfortunate), unsettled)
-
-
-def test_a_share_settles_once_the_wristband_was_scanned():
-    none(reachable(born(ShareState.OPEN, interlock=True), 2, unfortunate), unsettled)
 def test_a_share_with_a_pin_settles_with_one_live_slip_whose_pin_was_told():
     def wrong(joint: Joint) -> bool:
         end = settle(joint)
@@ -241,6 +241,12 @@ def test_a_share_with_a_pin_settles_with_one_live_slip_whose_pin_was_told():
     none(reachable(born(ShareState.OPEN, pin=True), 2, unfortunate), wrong)
 
 
+def test_a_held_share_settles_once_it_is_released():
+    none(reachable(born(ShareState.HELD), 2, unfortunate), unsettled)
+
+
+def test_a_share_settles_once_the_wristband_was_scanned():
+    none(reachable(born(ShareState.OPEN, interlock=True), 2, unfortunate), unsettled)
 
 
 def test_without_a_wristband_no_paper_comes_out_and_the_share_is_over_all_the_same():

@@ -62,7 +62,9 @@ class Box:
         self._transitions.link(self._tx, self._tx.all("links", share=self._share)[n]["id"], event)
 
     def slip(self, n: int, event: SlipEvent) -> None:
-        self._transitions.slip(self._tx, self._tx.all("slips_of_share", share=self._share)[n]["id"], event)
+        link = self._tx.all("links", share=self._share)[n]["id"]
+        (slip,) = self._tx.all("slips_of_link", link=link)
+        self._transitions.slip(self._tx, slip["id"], event)
 
     def study(self, state: str) -> None:
         self._tx.do("set_study_state", id=self._study, state=state, source="")
@@ -88,7 +90,7 @@ def picture(joint: Joint) -> tuple[object, ...]:
     return (
         joint.share,
         [(link.state, link.secret) for link in joint.links],
-        list(joint.slips),
+        [slip for slip, link in zip(joint.slips, joint.links, strict=True) if not link.keeps],
         sorted((post.effect, -1 if post.effect in about_share else post.link) for post in joint.outbox),
     )
 
@@ -102,6 +104,8 @@ def walk(seed: int, start: ShareState, *, waits: bool, pin: bool) -> int:
             break
         n = chance.randrange(len(joint.links)) if joint.links else -1
         about = chance.choice(("share", "link", "slip", "study") if joint.links else ("share", "study"))
+        if about == "slip" and joint.links[n].keeps:
+            continue  # it has none
         try:
             after = joint
             if about == "study":
