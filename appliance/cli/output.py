@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import sys
 from collections.abc import Coroutine, Sequence
@@ -21,6 +22,7 @@ T = TypeVar("T")
 Config = Annotated[Path, typer.Option("--config", help="The settings file.", envvar=None, dir_okay=False)]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 DEFAULT_CONFIG = config.DEFAULT_PATH
+AT_ONCE_S = 1.0  # somebody has pressed the tabulator key
 
 
 def complain(error: SlipwayError) -> None:
@@ -32,6 +34,14 @@ def ask(config_path: Path, command: str, **arguments: Any) -> Any:
     """The running box's answer. SlipwayError when there is none or it complains."""
     settings = config.load(config_path)
     return asyncio.run(control.call(settings.spool.path, command, arguments))
+
+
+def quietly(config_path: Path, command: str) -> Any:
+    """For the shell's completion: the box's answer if it comes at once, else None and not a word."""
+    with contextlib.suppress(SlipwayError):
+        settings = config.load(config_path)
+        return asyncio.run(control.call(settings.spool.path, command, {}, timeout_s=AT_ONCE_S))
+    return None
 
 
 def load(config_path: Path) -> Settings:
