@@ -9,7 +9,7 @@ import sys
 
 import atheris
 
-with atheris.instrument_imports(include=["appliance.dicom"]):
+with atheris.instrument_imports(include=["appliance.dicom", "appliance.formats"]):
     from tests.fuzz.targets import TARGETS
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from tests.dicom.test_storage_commitment import wanted
 from tests.fakes.peers import any_command
 from tests.fuzz.targets import SYNTAXES
 from tests.samples import all_samples, dataset_bytes
-from tests.synthetic import MR_SMALL, header
+from tests.synthetic import MR_SMALL, header, part10
 
 HEAD_BYTES = 3000  # of a dataset: past what identifies a patient in nearly every one
 RELEASE, ABORT = b"\5\0\0\0\0\4\0\0\0\0", b"\7\0\0\0\0\4\0\0\2\0"
@@ -96,6 +96,19 @@ def _services() -> list[bytes]:
     ]
 
 
+def _web_bodies() -> list[bytes]:
+    files = [part10(CT, "1.2.3", syntax, bytes([8, 0, 5, 0]) + b"dataset" * 20) for syntax in SYNTAXES]
+    long = files[0].replace(b"dataset", b"\r\n--fuz", 9)
+    bodies = [_multipart(files[:1]), _multipart(files), _multipart([long, b"PK\3\4", files[3]]), _multipart(files[3:4])]
+    return [bytes([step]) + body for body in bodies for step in (0, 40, 255)]
+
+
+def _multipart(files: list[bytes]) -> bytes:
+    return (
+        b"".join(b"\r\n--fuzz\r\nContent-Type: application/dicom\r\n\r\n" + one for one in files)[2:] + b"\r\n--fuzz--"
+    )
+
+
 @cache
 def seeds(target: str) -> list[bytes]:
     return {
@@ -106,4 +119,5 @@ def seeds(target: str) -> list[bytes]:
         "text": _texts,
         "commitment": _commitments,
         "service": _services,
+        "web_body": _web_bodies,
     }[target]()

@@ -144,6 +144,23 @@ TEXTS = st.builds(
     joined(st.one_of(ESCAPES, SMALL, st.sampled_from([b"^", b"=", b"\\", b"\xff\xff", b"\x80"])), 8),
 )
 
+BOUNDARIES = st.sampled_from(
+    [b"\r\n--fuzz", b"--fuzz", b"\r\n--fuz", b"--", b"\r\n", b"\r", b" ", b"\r\n\r\n", b"A: b"]
+)
+META = joined(
+    st.builds(
+        _explicit("<"), st.sampled_from([0x00020000, 0x00020002, 0x00020003, 0x00020010, 0x00020102]), VRS, LEAVES,
+        st.one_of(st.none(), LIES),
+    ),
+    6,
+)  # fmt: skip
+WEB_BODIES = st.builds(
+    lambda step, start, pieces: bytes([step]) + start + pieces,
+    st.integers(0, 255),
+    st.sampled_from([b"", b"--fuzz\r\n\r\n" + bytes(128) + b"DICM"]),
+    joined(st.one_of(BOUNDARIES, BOUNDARIES, SMALL, META), 12),
+)
+
 SHAPES: dict[str, Bytes] = {
     "conversation": CONVERSATIONS,
     "association_request": REQUESTS,
@@ -152,4 +169,5 @@ SHAPES: dict[str, Bytes] = {
     "text": TEXTS,
     "commitment": DATASETS,
     "service": DATASETS,
+    "web_body": WEB_BODIES,
 }

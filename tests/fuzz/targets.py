@@ -39,6 +39,7 @@ from appliance.dicom.upper_layer import (
 )
 from appliance.errors import ProtocolError
 from tests.dicom.datasets import CT
+from tests.fuzz.web_body import web_body
 
 Target = Callable[[bytes], bool]
 
@@ -193,7 +194,7 @@ def _texts(value: object) -> Iterator[str]:
 
 TARGETS: dict[str, Target] = {
     target.__name__: target
-    for target in (conversation, association_request, command_set, dataset, text, commitment, service)
+    for target in (conversation, association_request, command_set, dataset, text, commitment, service, web_body)
 }
 
 
