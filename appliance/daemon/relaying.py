@@ -179,8 +179,9 @@ class Relaying:
             done, _ = await asyncio.wait(sending)
         for task in done:
             del sending[task]
-        for task in done:
-            task.result()
+        failures = [task.exception() for task in done]  # of each: an error that nobody asks for would end the box
+        for failure in filter(None, failures):
+            raise failure
 
     async def _send(self, share: Row, row: Row) -> None:
         data = await asyncio.to_thread(self._read, await self._locations(row))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from appliance.ports import Row
 from tests.daemon.conftest import MakeHouse
 from tests.daemon.house import House, Image, images, uids
 from tests.fakes.vault import (
+    CutOffVault,
     DownVault,
     ImpersonatedVault,
     LossyVault,
@@ -133,6 +136,24 @@ async def test_several_objects_are_under_way_at_once_and_never_more(make_house: 
         vault.speak()
         await box.settled()
         assert vault.most_waiting == IN_FLIGHT
+
+
+async def test_objects_that_fail_together_are_one_failure_and_no_error_is_left_over(make_house: MakeHouse) -> None:
+    """What no task sees goes to the loop, and ends the box (`daemon.run.watch_callbacks`)."""
+    left_over: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: left_over.append(context))
+    vault = CutOffVault("put_object")
+    async with make_house(vault=vault) as box:
+        box.start()
+        for image in images("A", IN_FLIGHT):
+            under_way = vault.waiting
+            await box.send(image)
+            await box.until(lambda: vault.waiting > under_way)  # noqa: B023
+        vault.cut()
+        await box.settled()
+        assert set(box.opened().datasets) == uids(images("A", IN_FLIGHT))
+    gc.collect()
+    assert not left_over
 
 
 class OneSlowObject(RememberingVault):

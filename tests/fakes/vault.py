@@ -264,6 +264,17 @@ class NeverAnsweringVault(_Guarded):
             self.waiting -= 1
 
 
+class CutOffVault(NeverAnsweringVault):
+    """The same; `cut` ends all that wait for an answer at once."""
+
+    async def guard(self, what: str) -> None:
+        if what in self.silent:
+            await super().guard(what)
+            raise unreachable()
+
+    cut = NeverAnsweringVault.speak
+
+
 class LossyVault(RememberingVault):
     """Does what it is asked; the first answer to each kind of request is lost on the way."""
 
