@@ -621,6 +621,10 @@ DELETE FROM subscriber WHERE request = :request AND ae_title = :ae_title;
 -- name: subscribe_to_all
 INSERT INTO global_subscriber (ae_title) VALUES (:ae_title) ON CONFLICT DO NOTHING;
 
+-- name: subscribe_to_workitems
+INSERT INTO subscriber (request, ae_title) SELECT id, :ae_title FROM request WHERE kind = 'workitem' AND true
+ON CONFLICT DO NOTHING;
+
 -- name: suspend_all
 DELETE FROM global_subscriber WHERE ae_title = :ae_title;
 
@@ -629,9 +633,6 @@ DELETE FROM subscriber WHERE ae_title = :ae_title;
 
 -- name: global_subscribers
 SELECT ae_title FROM global_subscriber ORDER BY ae_title;
-
--- name: subscribers
-SELECT * FROM subscriber ORDER BY id;
 
 -- name: subscribers_to_tell
 SELECT request.*, subscriber.id AS subscriber, ae_title, told FROM subscriber

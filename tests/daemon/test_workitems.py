@@ -87,9 +87,9 @@ async def test_subscribers_are_noted_and_forgotten(make_house: MakeHouse) -> Non
         box.start()
         await push(box, Image())
         assert await act(box, SUBSCRIBE, receiver="RIS", service=UPS_WATCH) == 0
-        assert [row["ae_title"] for row in await box.rows("subscribers")] == ["RIS"]
+        assert [row["ae_title"] for row in await box.rows("subscribers_to_tell")] == ["RIS"]
         assert await act(box, UNSUBSCRIBE, receiver="RIS", service=UPS_WATCH) == 0
-        assert not await box.rows("subscribers")
+        assert not await box.rows("subscribers_to_tell")
 
 
 async def test_a_subscription_to_all_holds_for_workitems_to_come(make_house: MakeHouse) -> None:
@@ -99,4 +99,19 @@ async def test_a_subscription_to_all_holds_for_workitems_to_come(make_house: Mak
         await push(box, Image(), uid=REQUEST)
         await act(box, SUSPEND, uid=ALL_WORKITEMS, receiver="RIS", service=UPS_WATCH)
         await push(box, Image(), uid=f"{REQUEST}.2")
-        assert len(await box.rows("subscribers")) == 1
+        assert len(await box.rows("subscribers_to_tell")) == 1
+
+
+async def test_a_subscription_to_all_holds_for_those_that_are_here_too(make_house: MakeHouse) -> None:
+    async with make_house(receivers=("RIS",)) as box:
+        box.start()
+        await push(box, Image())
+        await act(box, SUBSCRIBE, uid=ALL_WORKITEMS, receiver="RIS", service=UPS_WATCH)
+        assert len(await box.rows("subscribers_to_tell")) == 1
+
+
+async def test_only_a_subscription_to_all_is_suspended(make_house: MakeHouse) -> None:
+    async with make_house(receivers=("RIS",)) as box:
+        box.start()
+        await push(box, Image())
+        assert await act(box, SUSPEND, receiver="RIS", service=UPS_WATCH) == 0xC314
