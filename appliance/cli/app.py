@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from appliance import __version__
-from appliance.cli import audit, box, doctor, enrol, opening, peers, printer, requests, settings, shares, slips
+from appliance.cli import audit, box, doctor, enrol, opening, peers, printer, pull, requests, settings, shares, slips
 from appliance.cli.output import complain
 from appliance.errors import SlipwayError
 
@@ -36,6 +36,7 @@ app.add_typer(slips.app, name="slips")
 app.add_typer(requests.app, name="requests")
 app.add_typer(printer.app, name="printer")
 app.add_typer(peers.app, name="peers")
+app.add_typer(pull.app, name="pull")
 app.add_typer(audit.app, name="audit")
 app.command("open")(opening.open_link)
 app.add_typer(settings.app, name="settings")

@@ -30,6 +30,7 @@ class Facts:
     requests_waiting: int = 0
     slips_locked: tuple[str, ...] = ()  # numbers of those that wait for their patient's wristband
     scanner_error: str = ""  # "" when the wristbands' scanner is there, or there is none
+    pacs_error: str = ""  # "" when the PACS answers, or there is none
     audit_error: str = ""  # "" when the audit repository takes records, or there is none
 
 
@@ -115,6 +116,11 @@ def _notices(facts: Facts) -> list[Row]:
             facts.peers_parked > 0,
             f"{facts.peers_parked} unknown sender(s) wait for approval.",
             "See `slipway peers list`.",
+        ),
+        (
+            bool(facts.pacs_error),
+            f"The PACS cannot be used: {facts.pacs_error}. Studies are shared without being checked.",
+            "Check [pacs] and its [[dicom.peer]]: `slipway peers echo`; see docs/pacs.md.",
         ),
         (bool(facts.audit_error), f"Audit records wait here: {facts.audit_error}.", "Check [audit] syslog."),
         (facts.slips_waiting > 0, f"{facts.slips_waiting} slip(s) wait to be printed.", ""),

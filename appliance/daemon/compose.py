@@ -6,6 +6,7 @@ import asyncio
 import logging
 import socket
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,7 +21,7 @@ from appliance.adapters.control import ControlServer
 from appliance.adapters.dicomweb import DicomwebServer
 from appliance.adapters.event_reporter import EventReporter
 from appliance.adapters.journal import SqliteJournal
-from appliance.adapters.pacs import echo_all
+from appliance.adapters.pacs import Archive, DicomPacs, echo_all
 from appliance.adapters.printers import open_apart
 from appliance.adapters.scanner import open_scanner
 from appliance.adapters.spool import FileSpool
@@ -39,6 +40,7 @@ from appliance.daemon.linking import Linking
 from appliance.daemon.manifesting import Manifesting
 from appliance.daemon.minting import LinkTerms, When
 from appliance.daemon.operating import Operating
+from appliance.daemon.pacs_parts import WITHOUT_PACS, PacsParts, pacs_parts
 from appliance.daemon.peers import KnownPeer, Peers, UnknownPeers
 from appliance.daemon.placing import Placing, ProfileRules
 from appliance.daemon.printer_watch import PrinterWatch
@@ -93,6 +95,7 @@ class Box:
     scanning: Scanning | None
     status_slips: StatusSlips
     wishes: RequestParts
+    pacs: PacsParts | None
     event_reports: EventReports
     sweeping: Sweeping
     trail: Trail
@@ -147,11 +150,35 @@ def compose(settings: Settings, printer_sockets: Path | None = None) -> Box:
     transfers = Transfers(trail, sealer)
     alerts = Alerts(trail, clock.now)
     receivers = _receivers(settings)
-    wishes = request_parts(journal, transitions, sealer, bell, clock.now, watch, receivers=receivers)
+    wishes = request_parts(
+        journal,
+        transitions,
+        sealer,
+        bell,
+        clock.now,
+        watch,
+        receivers=receivers,
+        can_pull=bool(settings.pacs.peer),
+    )
     reporter = EventReporter(receivers, settings.profile[0].ae_title)
     quotas = Quotas(_quotas(settings), settings.spool.fill_percent / 100, lambda: system.filled(folder))
     receiving = Receiving(
         journal, spool, placing, _peers(settings), frozenset(profiles), bell, transfers, quotas, alerts
+    )
+    scu = _pacs(settings, spool, receiving, clock.now)
+    pacs = scu and pacs_parts(
+        journal,
+        scu,
+        settings.pacs.peer,
+        wishes,
+        transfers,
+        trail,
+        sealer,
+        bell,
+        clock,
+        tuple(profiles),
+        check=settings.pacs.check,
+        check_again_s=settings.pacs.check_again_seconds,
     )
     sweeping = Sweeping(
         journal,
@@ -164,6 +191,7 @@ def compose(settings: Settings, printer_sockets: Path | None = None) -> Box:
         bell,
         clock.now,
         vault.known_now,
+        is_pending=pacs.is_pending if pacs else lambda _: False,
         keep_trail_s=settings.audit.keep_days * DAY_S,
         forget_old=(wishes.requests.forget_old, wishes.claims.forget_old),
     )
@@ -179,6 +207,7 @@ def compose(settings: Settings, printer_sockets: Path | None = None) -> Box:
         return around | {
             "audit_error": delivering.last_error if delivering else "",
             "scanner_error": scanning.trouble if scanning else "",
+            "pacs_error": pacs.watch.trouble if pacs else "",
         }
 
     async def reload() -> None:
@@ -206,6 +235,7 @@ def compose(settings: Settings, printer_sockets: Path | None = None) -> Box:
     delivering = Delivering(journal, trail, repository, source) if repository else None
     operating.also(Reviewing(journal, trail, source).commands)
     operating.also(wishes.desk.commands)
+    operating.also(pacs.desk.commands if pacs else WITHOUT_PACS)
     shares = ShareDesk(journal, transitions, releasing, sealer, bell, Story(sealer, clock.now))
     operating.also(shares.commands)
     status_slips = StatusSlips(
@@ -241,6 +271,7 @@ def compose(settings: Settings, printer_sockets: Path | None = None) -> Box:
         scanning=scanning,
         status_slips=status_slips,
         wishes=wishes,
+        pacs=pacs,
         event_reports=EventReports(journal, wishes.requests, reporter, bell, clock.monotonic),
         sweeping=sweeping,
         trail=trail,
@@ -276,6 +307,16 @@ def _peers(settings: Settings) -> Peers:
 
 def _known(peer: PeerSettings) -> KnownPeer:
     return KnownPeer.of(peer.ae_title, peer.address, peer.certificate_sha256)
+
+
+def _pacs(
+    settings: Settings, spool: FileSpool, receiving: Receiving, clock: Callable[[], float]
+) -> DicomPacs | None:
+    peer = next((peer for peer in settings.dicom.peer if settings.pacs.peer == peer.ae_title and peer.port), None)
+    if peer is None:
+        return None
+    archive = Archive(peer.address, peer.port or 0, peer.ae_title)
+    return DicomPacs(archive, settings.profile[0].ae_title, settings.pacs.retrieve, spool, receiving, clock)
 
 
 def _quotas(settings: Settings) -> list[Quota]:

@@ -95,6 +95,7 @@ class Operating:
             vault_error=around["vault_error"],
             printer_detail=self._watch.trouble,
             audit_error=around.get("audit_error", ""),
+            pacs_error=around.get("pacs_error", ""),
             slips_waiting=counts["slips_waiting"],
             slips_unconfirmed=tuple(counts["slips_unconfirmed"]),
             slips_overdue=tuple(counts["slips_overdue"]),

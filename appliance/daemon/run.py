@@ -154,6 +154,7 @@ def _workers(box: Box) -> list[Coroutine[Any, Any, None]]:
         _watchdog(),
         _signals(),
         *([box.delivering.run()] if box.delivering else []),
+        *(box.pacs.workers() if box.pacs else []),
         *([box.scanning.run()] if box.scanning else []),
     ]
 

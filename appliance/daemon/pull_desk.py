@@ -1,0 +1,236 @@
+"""What people and the scanner ask of the PACS: a study by its number. Finds it, and makes the request that `pulling`
+fetches.
+
+Nothing is guessed: several patients are refused, and of several studies of a patient a person says which.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from appliance.core.completeness import together
+from appliance.core.identity import Identity, normal_name
+from appliance.core.link import LinkState
+from appliance.core.request import UNSETTLED, RequestKind, RequestState
+from appliance.core.share import ShareState
+from appliance.core.slip import SlipState
+from appliance.daemon.auditing import Trail
+from appliance.daemon.bell import Bell
+from appliance.daemon.judging import Claims, verdicts
+from appliance.daemon.pulling import Pulling
+from appliance.daemon.requesting import Requesting
+from appliance.daemon.requests import Request, Requests, Wish, new_uid
+from appliance.daemon.transitions import SHORT_ID_CHARS
+from appliance.errors import NotFoundError, NothingFoundError
+from appliance.formats.audit import Event, Kind, Outcome
+from appliance.ports import FoundStudy, Journal, Pacs, Row, Transaction
+
+log = logging.getLogger("slipway.pulling")
+
+LIVE = (LinkState.REGISTERING, LinkState.ACTIVE, LinkState.EXPIRED)
+DEAD = (SlipState.VOID, SlipState.UNKNOWN)
+BY_WHAT = {"accession": "accession number", "study": "Study Instance UID", "patient": "Patient ID"}
+SEVERAL_PATIENTS = "several patients have this number: nothing is pulled. Ask for one study by itself: --study UID"
+SEVERAL_STUDIES = "which of them? Ask for one with --study UID, or for --all"
+
+
+@dataclass(frozen=True)
+class Here:
+    """What is here already of the studies that somebody asks for."""
+
+    share: Row | None = None  # open or held
+    whole: bool = False  # all that the PACS says there is
+    request: int = 0  # one for the same that is under way
+
+
+class PullDesk:
+    def __init__(
+        self,
+        journal: Journal,
+        pacs: Pacs,
+        pulling: Pulling,
+        requests: Requests,
+        requesting: Requesting,
+        claims: Claims,
+        trail: Trail,
+        bell: Bell,
+        clock: Callable[[], float],
+        profiles: Collection[str],
+        pacs_title: str,
+    ) -> None:
+        """`profiles`: the first is meant where none is named."""
+        self._journal = journal
+        self._pacs = pacs
+        self._pulling = pulling
+        self._requests = requests
+        self._requesting = requesting
+        self._claims = claims
+        self._trail = trail
+        self._bell = bell
+        self._clock = clock
+        self._profiles = list(profiles)
+        self._pacs_title = pacs_title
+
+    @property
+    def commands(self) -> Mapping[str, Callable[[dict[str, Any]], Awaitable[Any]]]:
+        return {"pull": self._pull, "pull-show": self._show, "pull-list": self._list}
+
+    # -- asking ----------------------------------------------------------------------------------------------------
+
+    async def _pull(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        asked = {what: str(arguments.get(what, "")).strip() for what in BY_WHAT}
+        by_what = [what for what, value in asked.items() if value]
+        if len(by_what) != 1:
+            raise NothingFoundError("give one of an accession number, a Study Instance UID and a Patient ID")
+        profile, by = str(arguments.get("profile", "")), str(arguments.get("by", ""))
+        return await self.pull(by_what[0], asked[by_what[0]], profile, by, all_=bool(arguments.get("all")))
+
+    async def pull(self, what: str, value: str, profile: str, by: str, *, all_: bool = False) -> dict[str, Any]:
+        """`what`: a key of BY_WHAT. "choose" in the answer: nothing was asked for, as a person must say which.
+
+        NothingFoundError, PacsUnreachableError, PacsRefusedError; NotFoundError for a profile that there is not.
+        """
+        profile = profile or self._profiles[0]
+        if profile not in self._profiles:
+            raise NotFoundError(f"there is no profile {profile}", hint=f"There are {', '.join(self._profiles)}.")
+        found = await self._find(what, value, by)
+        why = SEVERAL_PATIENTS if len({_person(one) for one in found}) > 1 else ""
+        if what == "patient" and len(found) > 1 and not all_:
+            why = why or SEVERAL_STUDIES
+        if why:
+            return {"choose": [_study(one) for one in found], "why": why}
+        told = await self._journal.run(lambda tx: self._ask(tx, found, profile, by))
+        self._bell.ring()
+        return told
+
+    async def _find(self, what: str, value: str, by: str) -> list[FoundStudy]:
+        if what == "accession":
+            found = await self._pacs.find_studies(accession_number=value)
+        elif what == "study":
+            found = await self._pacs.find_studies(study_uid=value)
+        else:
+            found = await self._pacs.find_studies(patient_id=value)
+        await self._journal.run(lambda tx: self._record(tx, what, found, by))
+        if not found:
+            raise NothingFoundError(f"the PACS has no study with this {BY_WHAT[what]}")
+        return found
+
+    def _record(self, tx: Transaction, what: str, found: Sequence[FoundStudy], by: str) -> None:
+        count = "1 study" if len(found) == 1 else f"{len(found)} studies"
+        patients = {one.patient_id for one in found}
+        event = Event(
+            Kind.PACS_QUERIED,
+            Outcome.SUCCESS,
+            by=by,
+            about=f"by {BY_WHAT[what]}: {count}",
+            called=self._pacs_title,
+            patient=patients.pop() if len(patients) == 1 else "",
+            studies=tuple(one.study_uid for one in found),
+        )
+        self._trail.record(tx, event)
+
+    def _ask(self, tx: Transaction, found: Sequence[FoundStudy], profile: str, by: str) -> dict[str, Any]:
+        here = self._here(tx, found, profile)
+        if here.request:
+            return self._tell(tx, self._requests.of(tx.one("request", id=here.request))) | {"already": True}
+        if here.whole and here.share is not None and self._has_link(tx, here.share):
+            return self._of_share(tx, here.share) | {"already": True, "profile": profile}
+        wish = Wish(studies=tuple(sorted({one.study_uid for one in found})))
+        request = self._requests.add(tx, RequestKind.PULL, new_uid(), profile, by, wish, RequestState.PENDING)
+        return self._tell(tx, request) | {"already": False}
+
+    def _here(self, tx: Transaction, found: Sequence[FoundStudy], profile: str) -> Here:
+        studies = {one.study_uid for one in found}
+        for request in self._requests.in_states(tx, *UNSETTLED):
+            same = request.kind is RequestKind.PULL and request.row["profile"] == profile
+            if same and studies <= set(request.wish.studies):
+                return Here(request=request.id)
+        shares, whole = {}, True
+        for one in found:
+            key, most = self._claims.study_key(one.study_uid), 0
+            for row in tx.all("shares_of_study", study_key=key, profile=profile):
+                if row["visit_ends_at"] > self._clock():
+                    shares[row["id"]] = row
+                    most = max(most, self._count(tx, row["id"], key))
+            whole = whole and most >= max(1, one.instances or 0)
+        share = next(iter(shares.values())) if len(shares) == 1 else None
+        return Here(share, whole)
+
+    @staticmethod
+    def _count(tx: Transaction, share: int, study_key: bytes) -> int:
+        return int(tx.one("count_study", study=tx.one("study", share=share, study_key=study_key)["id"])["n"])
+
+    @staticmethod
+    def _has_link(tx: Transaction, share: Row) -> bool:
+        return any(link["state"] in LIVE for link in tx.all("links", share=share["id"]))
+
+    # -- telling ---------------------------------------------------------------------------------------------------
+
+    async def _show(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        def work(tx: Transaction) -> dict[str, Any]:
+            row = tx.first("request", id=int(arguments["id"]))
+            if row is None:
+                raise NotFoundError(f"there is no request {arguments['id']}", hint="See `slipway pull list`.")
+            return self._tell(tx, self._requests.of(row))
+
+        return await self._journal.run(work)
+
+    async def _list(self, _: dict[str, Any]) -> list[dict[str, Any]]:
+        def work(tx: Transaction) -> list[dict[str, Any]]:
+            requests = [self._requests.of(row) for row in tx.all("requests", limit=200)]
+            return [self._tell(tx, request) for request in requests if request.kind is RequestKind.PULL]
+
+        return await self._journal.run(work)
+
+    def _tell(self, tx: Transaction, request: Request) -> dict[str, Any]:
+        progress = self._pulling.progress(request.id)
+        told = {
+            "id": request.id,
+            "state": str(request.state),
+            "profile": request.row["profile"],
+            "asked_by": request.row["asked_by"],
+            "images": progress.done,
+            "of": progress.of,
+            "trouble": progress.trouble,
+            "hint": progress.hint,
+        }
+        shares = self._requesting.gathered(tx, request).shares
+        if request.row["share"] is not None:
+            shares = (tx.one("share", id=request.row["share"]),)
+        return told | (self._of_share(tx, shares[0]) if len(shares) == 1 else NO_SHARE)
+
+    def _of_share(self, tx: Transaction, share: Row) -> dict[str, Any]:
+        slips = [slip for slip in tx.all("slips_of_share", share=share["id"]) if slip["state"] not in DEAD]
+        studies = tx.all("studies", share=share["id"])
+        judged = verdicts(studies)
+        verdict = together(judged) if len(judged) == len(studies) else None
+        return {
+            "share": share["share_id"].hex()[:SHORT_ID_CHARS],
+            "held": share["state"] == ShareState.HELD,
+            "slips": [{"number": slip["number"], "state": slip["state"]} for slip in slips],
+            "verdict": verdict.sentence if verdict else "",
+        }
+
+
+NO_SHARE: dict[str, Any] = {"share": "", "held": False, "slips": [], "verdict": ""}
+
+
+def _person(one: FoundStudy) -> tuple[str, str, str]:
+    return one.patient_id.strip(), normal_name(one.patient_name), one.birth_date
+
+
+def _study(one: FoundStudy) -> dict[str, Any]:
+    """For somebody to choose by: initials only of the patient."""
+    who = Identity(one.patient_id, "", one.patient_name, one.birth_date)
+    day = one.study_date
+    return {
+        "study": one.study_uid,
+        "date": f"{day[:4]}-{day[4:6]}-{day[6:8]}" if len(day) == len("YYYYMMDD") else day,
+        "modality": one.modalities,
+        "description": one.description,
+        "images": one.instances,
+        "patient": f"{who.initials} {who.birth_year}".strip(),
+    }
