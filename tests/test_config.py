@@ -78,6 +78,8 @@ def test_the_file_that_the_package_installs_is_right() -> None:
 
 TLS = "[[dicom.tls]]\ncertificate_file = 'a'\nkey_file = 'a'\n"
 PEER = "[[dicom.peer]]\nae_title = 'A'\naddress = '10.1.1.1'\n"
+WEB = "[dicomweb]\n"
+WEB_CLIENT = "\n[[dicomweb.client]]\nname = 'RIS'\n"
 MISTAKES = {
     "unknown section": ("[sight]\nname = 'x'", r"unknown key sight, did you mean site\?"),
     "unknown key": ("[site]\nnam = 'x'", r"unknown key site\.nam, did you mean name\?"),
@@ -107,6 +109,15 @@ MISTAKES = {
     "an authority for nothing": (TLS + "client_ca_file = 'a'\nclient_certificate = 'none'", r"drop one of them"),
     "no fingerprint": (PEER + "certificate_sha256 = 'AB:CD'", r"openssl x509"),
     "a peer's certificate that nobody asks for": (TLS + PEER + f"certificate_sha256 = '{'ab' * 32}'", "client_ca_file"),
+    "plain DICOMweb": (WEB + "listen = ['10.0.0.1:8080']" + WEB_CLIENT, r"without TLS only 127\.0\.0\.1"),
+    "DICOMweb by name": (WEB + "listen = ['localhost:8080']" + WEB_CLIENT, r"without TLS only 127\.0\.0\.1"),
+    "DICOMweb for nobody": (WEB + "listen = ['127.0.0.1:0']", r"needs a \[\[dicomweb\.client\]\]"),
+    "half a pair": (WEB + "key_file = 'a'", r"go together"),
+    "two of a name": (WEB_CLIENT + WEB_CLIENT, r"a name of its own"),
+    "a name that is a path": ("[[dicomweb.client]]\nname = '../a'", r"letters, digits"),
+    "a profile that is none": (WEB_CLIENT + "profiles = ['NONE']", r"NONE is no \[\[profile\]\]"),
+    "a client's address": (WEB_CLIENT + "address = 'ris.local'", r"an IP address or a network"),
+    "unknown key of a client": (WEB_CLIENT + "profile = ['A']", r"did you mean profiles\?"),
     "not a table": ("site = 3", r"site"),
     "not TOML": ("[site\nname=", r"not valid TOML"),
 }
