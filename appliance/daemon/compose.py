@@ -166,20 +166,22 @@ def compose(settings: Settings, printer_sockets: Path | None = None) -> Box:
         journal, spool, placing, _peers(settings), frozenset(profiles), bell, transfers, quotas, alerts
     )
     scu = _pacs(settings, spool, receiving, clock.now)
-    pacs = scu and pacs_parts(
-        journal,
-        scu,
-        settings.pacs.peer,
-        wishes,
-        transfers,
-        trail,
-        sealer,
-        bell,
-        clock,
-        tuple(profiles),
-        check=settings.pacs.check,
-        check_again_s=settings.pacs.check_again_seconds,
-    )
+    pacs = None
+    if scu is not None:
+        pacs = pacs_parts(
+            journal,
+            scu,
+            settings.pacs.peer,
+            wishes,
+            transfers,
+            trail,
+            sealer,
+            bell,
+            clock,
+            tuple(profiles),
+            check=settings.pacs.check,
+            check_again_s=settings.pacs.check_again_seconds,
+        )
     sweeping = Sweeping(
         journal,
         spool,
