@@ -104,7 +104,7 @@ def open_link(row: Row, sealer: Sealer) -> LinkSecrets:
 
 
 def open_pin(link: Row, sealer: Sealer) -> str:
-    """ "" where it has none, or none any more."""
+    """Empty where it has none, or none any more."""
     return sealer.open(b"pin" + link["link_id"], link["pin"]).decode() if link["pin"] else ""
 
 

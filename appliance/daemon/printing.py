@@ -24,13 +24,13 @@ from appliance.core.slip import SlipEvent, SlipState
 from appliance.core.table import Effect
 from appliance.daemon.bell import Bell
 from appliance.daemon.facing import SlipLook, face, pin_face
-from appliance.daemon.paper import paper
+from appliance.daemon.paper import STAFF_SLIP, slip_jobs, staff_slip_job
 from appliance.daemon.printer_watch import PrinterWatch
 from appliance.daemon.slip_desk import SlipDesk
 from appliance.daemon.specimen import specimen
 from appliance.daemon.transitions import Transitions
 from appliance.errors import SlipwayError
-from appliance.formats import escpos, slip_bitmap, slip_pin
+from appliance.formats import escpos
 from appliance.formats.printer_profiles import Confirmation, Profile
 from appliance.formats.sealed import Sealer
 from appliance.ports import Journal, Printer, PrintJob, PrintOutcome, Row, Transaction
@@ -43,8 +43,6 @@ KINDS = tuple(json.dumps([kind]) for kind in (Effect.PRINT_STAFF_SLIP, Effect.PR
 POLL_S = 5.0
 REFUSED_PAUSE_S = 3.0  # paper out, cover open: look again soon, staff stand before it
 UNDRAWN_PAUSE_S = 60.0
-MOST_COPIES = 8  # of one slip: room between the process ids of two; the last is its staff slip's
-STAFF_SLIP = "-PIN"  # behind the number of the slip that it belongs to
 HANDED_OUT = (SlipState.UNCONFIRMED, SlipState.PRINTED)
 DOUBTS_IN_A_ROW = 3  # unconfirmed slips after which the printer, not the paper, is the likely cause
 DOUBT_PAUSE_S = 60.0
@@ -320,25 +318,9 @@ class Printing:
         return None
 
     def _render(self, slip: Row, link: Row, share: Row, studies: list[Row]) -> list[PrintJob]:
-        """One a copy: as many as a request wants, else the profile."""
-        said = face(self._look, slip, link, share, self._sealer, studies)
-        picture = slip_bitmap.render(said, self._model.dots(self._look.paper_mm))
-        jobs = []
-        for copy in range(min(share["copies"] or self._look.of(share["profile"]).copies, MOST_COPIES - 1)):
-            number = slip["number"] + (f"-{copy + 1}" if copy else "")
-            its_id = process_id(slip["id"], copy)
-            jobs.append(paper(number, picture, said.url, self._model, its_id, self._look))
-        return jobs
+        return slip_jobs(
+            face(self._look, slip, link, share, self._sealer, studies), slip, share, self._model, self._look
+        )
 
     def _render_staff_slip(self, slip: Row, link: Row, share: Row) -> PrintJob:
-        picture = slip_pin.render(
-            pin_face(self._look, slip, link, share, self._sealer), self._model.dots(self._look.paper_mm)
-        )
-        its_id = process_id(slip["id"], MOST_COPIES - 1)
-        data = escpos.slip(picture, self._model, its_id)
-        return PrintJob(f"{slip['number']}{STAFF_SLIP}", data, slip_bitmap.png(picture), its_id)
-
-
-def process_id(slip: int, copy: int) -> bytes:
-    """Counts with the slips, so an answer that is late by any time fits no newer one."""
-    return f"{(slip * MOST_COPIES + copy) % 0x10000:04x}".encode()
+        return staff_slip_job(pin_face(self._look, slip, link, share, self._sealer), slip, self._model, self._look)

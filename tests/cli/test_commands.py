@@ -168,6 +168,15 @@ def test_the_pin_is_told_to_staff_and_opens_the_slip(site: Site, tmp_path: Path)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["written"] == 1
     assert f"PIN {story['links'][-1]['pin']}" in site.run("shares", "show", share).stdout
+    assert site.run("slips", "pin", number).stdout == f"PIN of slip {number}: {story['links'][-1]['pin']}\n"
+    assert site.json("slips", "pin", number.lower()) == {"number": number, "pin": story["links"][-1]["pin"]}
+    assert (site.slips / f"{number}-PIN.png").is_file()
+
+
+def test_a_slip_without_a_pin_has_none_to_show(site: Site) -> None:
+    refused = site.run("slips", "pin", "S-00001")
+    assert refused.returncode == 1
+    assert "date of birth" in refused.stderr
 
 
 # -- deeds -------------------------------------------------------------------------------------------------------------

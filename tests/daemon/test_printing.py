@@ -8,11 +8,14 @@ import json
 import pytest
 
 from appliance.adapters.printers.absent import AbsentPrinter
+from appliance.core.completeness import Source, Verdict
+from appliance.daemon.facing import face
 from appliance.daemon.minting import When
-from appliance.daemon.printing import process_id
-from appliance.ports import PrintOutcome
+from appliance.daemon.paper import process_id
+from appliance.daemon.printing import Printing
+from appliance.ports import PrintJob, PrintOutcome, Row
 from tests.daemon.conftest import MakeHouse
-from tests.daemon.house import House, Image, images, terms
+from tests.daemon.house import QUIET_S, House, Image, Parts, images, terms
 from tests.fakes.slip_printers import (
     AnsweringPrinter,
     GoodPrinter,
@@ -313,6 +316,32 @@ async def test_a_profile_that_prints_when_complete_waits_for_silence(make_house:
         await box.settled()
         assert box.opened().manifest.state == "quiet"
         assert len(box.printer.jobs) == 1
+
+
+class Told(Printing):
+    """Keeps what the newest slip says."""
+
+    def _render(self, slip: Row, link: Row, share: Row, studies: list[Row]) -> list[PrintJob]:
+        self.said = face(self._look, slip, link, share, self._sealer, studies)
+        return super()._render(slip, link, share, studies)
+
+
+async def test_a_slip_at_the_first_image_says_nothing_of_how_many_there_are(make_house: MakeHouse) -> None:
+    async with make_house(parts=Parts(printing=Told)) as box:
+        box.start()
+        await box.send(*images("A", 3))
+        await box.settled()
+        assert box.printing.said.verdict is None
+
+
+async def test_a_slip_that_waited_says_how_many_there_are_and_by_whose_word(make_house: MakeHouse) -> None:
+    async with make_house(profiles=WHEN_COMPLETE, parts=Parts(printing=Told)) as box:
+        box.start()
+        await box.send(*images("A", 3))
+        await box.settled_relay()
+        box.clock.advance(31)
+        await box.until(lambda: box.printer.jobs, step_s=1.0)
+        assert box.printing.said.verdict == Verdict(Source.QUIET, 3, quiet_s=QUIET_S)
 
 
 async def test_two_reprints_before_the_study_is_complete_print_one_slip(make_house: MakeHouse) -> None:

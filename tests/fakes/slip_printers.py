@@ -8,7 +8,7 @@ import io
 
 from PIL import Image
 
-from appliance.daemon.printing import STAFF_SLIP
+from appliance.daemon.paper import STAFF_SLIP
 from appliance.ports import Paper, PrinterStatus, PrintJob, PrintOutcome
 from tests import escpos_reader
 

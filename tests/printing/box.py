@@ -26,8 +26,9 @@ from appliance.daemon.bell import Bell
 from appliance.daemon.facing import SlipLook
 from appliance.daemon.linking import Linking
 from appliance.daemon.minting import LinkTerms, ShareSecrets, open_link, open_pin, seal_share
+from appliance.daemon.paper import MOST_COPIES, STAFF_SLIP, process_id
 from appliance.daemon.printer_watch import PrinterWatch
-from appliance.daemon.printing import MOST_COPIES, STAFF_SLIP, Printing, process_id
+from appliance.daemon.printing import Printing
 from appliance.daemon.slip_desk import SlipDesk
 from appliance.daemon.transitions import Transitions
 from appliance.formats import escpos, printer_profiles
