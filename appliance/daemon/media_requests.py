@@ -29,7 +29,6 @@ TOLD = {
     RequestState.CREATING: ExecutionStatus.CREATING,
     RequestState.DONE: ExecutionStatus.DONE,
     RequestState.FAILURE: ExecutionStatus.FAILURE,
-    RequestState.CANCELLED: ExecutionStatus.FAILURE,  # the standard has no term for it
 }
 
 
@@ -112,7 +111,8 @@ class MediaRequests:
         printer = await self._watch.look()
         progress = await self._journal.run(lambda tx: self._progress(tx, self._find(tx, request), printer))
         dataset = media_creation.encode_progress(progress, request.transfer_syntax, request.attributes)
-        return ServiceAnswer(Status.SUCCESS, dataset)
+        unknown = set(request.attributes) - media_creation.GETTABLE
+        return ServiceAnswer(Status.OPTIONAL_ATTRIBUTES_NOT_SUPPORTED if unknown else Status.SUCCESS, dataset)
 
     def _progress(self, tx: Transaction, found: Request, printer: PrinterStatus) -> Progress:
         missing: list[Named] = []
@@ -123,8 +123,6 @@ class MediaRequests:
         return Progress(TOLD[found.state], info, self._requesting.pieces(tx, found), failed)
 
     def _info(self, tx: Transaction, found: Request, printer: PrinterStatus) -> Info:
-        if found.state is RequestState.CANCELLED:
-            return Info.UNKNOWN
         if found.state not in UNSETTLED:
             return Info.NORMAL
         if self._requesting.is_held(tx, found):
@@ -134,8 +132,9 @@ class MediaRequests:
         return Info.NORMAL if self._requesting.pieces(tx, found) else _of_printer(printer)
 
     def _find(self, tx: Transaction, request: ServiceRequest) -> Request:
+        """A cancelled one is gone (PS3.4 S.3.2.3.2)."""
         found = self._requests.find(tx, request.sop_instance_uid)
-        if found is None or found.kind is not RequestKind.MEDIA_CREATION:
+        if found is None or found.kind is not RequestKind.MEDIA_CREATION or found.state is RequestState.CANCELLED:
             raise RefusedError(Status.NO_SUCH_SOP_INSTANCE)
         return found
 

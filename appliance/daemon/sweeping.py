@@ -118,8 +118,19 @@ class Sweeping:
         return len(shares)
 
     def _shorten_trail(self, tx: Transaction) -> None:
-        now = self._vault_now()  # by a clock that is ahead the whole trail would be too old
-        self._transitions.trail.shorten(tx, None if now is None else now - self._keep_trail_s)
+        """By the vault's clock: by ours, were it ahead, the whole trail would be too old.
+
+        And never by age before the vault has been heard of for so long: a box that started in 1970 wrote so.
+        """
+        now = self._vault_now()
+        if now is None:
+            self._transitions.trail.shorten(tx, None)
+            return
+        known = tx.first("get_meta", key="vault_since")
+        if known is None:
+            tx.do("put_meta", key="vault_since", value=str(now))
+        old_enough = known is not None and now - self._keep_trail_s >= float(known["value"])
+        self._transitions.trail.shorten(tx, now - self._keep_trail_s if old_enough else None)
 
     async def _free_files(self) -> None:
         """Delete the spool files of which everything is at the vault (or revoked, or a copy of what is)."""

@@ -21,7 +21,7 @@ from appliance.formats.audit import Event, Kind, Outcome
 from appliance.formats.sealed import Sealer
 from appliance.ports import Row, Transaction
 
-PAPER_LEFT = (SlipState.UNCONFIRMED, SlipState.PRINTED, SlipState.UNKNOWN)
+PAPER_LEFT = (SlipState.UNCONFIRMED, SlipState.PRINTED, SlipState.UNKNOWN, SlipState.VOID)
 OUTSIDE = frozenset(
     {
         Effect.REGISTER_LINK,
@@ -35,6 +35,7 @@ OUTSIDE = frozenset(
 
 LINK_REFUSED = BECAUSE[Doubt.LINK_REFUSED]
 SHORT_ID_CHARS = 8  # hexadecimal digits of a share id: what people type
+REVOKED_MEANWHILE = "its link was revoked while it was at the printer"
 DOUBTFUL = "nobody knows whether it came out, and its link was revoked"
 ASKED_FOR = {
     ShareEvent.RELEASED: Kind.SHARE_RELEASED,
@@ -91,12 +92,12 @@ class Transitions:
         return state
 
     def _audit_paper(self, tx: Transaction, slip: Row, state: SlipState, event: SlipEvent) -> None:
-        """Paper left the printer, or may have: also when its link was revoked meanwhile."""
-        out = slip["state"] == SlipState.PRINTING and state in PAPER_LEFT
-        if out or (slip["state"] == SlipState.VOID and event in (SlipEvent.CONFIRMED, SlipEvent.TAKEN, SlipEvent.LOST)):
-            lost = event is SlipEvent.LOST
-            outcome, why = (Outcome.MINOR_FAILURE, DOUBTFUL) if lost else (Outcome.SUCCESS, "")
-            self.audit(tx, Kind.SLIP_PRINTED, slip["share"], slip=slip["number"], outcome=outcome, why=why)
+        """Paper left the printer, or may have. One record: a crash may come before what the printer says of it."""
+        if slip["state"] != SlipState.PRINTING or state not in PAPER_LEFT:
+            return
+        why = {SlipEvent.LOST: DOUBTFUL, SlipEvent.VOIDED: REVOKED_MEANWHILE}.get(event, "")
+        outcome = Outcome.MINOR_FAILURE if why else Outcome.SUCCESS
+        self.audit(tx, Kind.SLIP_PRINTED, slip["share"], slip=slip["number"], outcome=outcome, why=why)
 
     def at_vault(self, tx: Transaction, share: int) -> None:
         """The vault has said that it knows this share; it may say so more than once."""
@@ -175,7 +176,8 @@ class Transitions:
         if when is When.REQUEST and not tx.all("links", share=share):
             return  # whoever asks for the first slip calls `mint_now`; those in its place come as with other profiles
         arriving = any(study["state"] == "arriving" for study in tx.all("studies", share=share))
-        if not (when is When.COMPLETE and arriving):
+        # Only the first: with its last link the vault deletes a share, so the one in its place must not wait.
+        if not (when is When.COMPLETE and arriving and not tx.all("links", share=share)):
             self.mint_now(tx, share)
         elif not self._waiting_mints(tx, share):
             self._post(tx, Effect.MINT_LINK, share, None, None)

@@ -100,12 +100,14 @@ class Workitems:
             return ServiceAnswer(status)
         if request.action_type not in (workitem.SUBSCRIBE, workitem.UNSUBSCRIBE, workitem.SUSPEND):
             raise RefusedError(Status.NO_SUCH_ACTION)
-        receiver = workitem.decode_subscription(request.dataset, request.transfer_syntax).receiving_ae
-        if receiver not in self._receivers:
+        if request.action_type == workitem.SUSPEND and request.sop_instance_uid != workitem.ALL_WORKITEMS:
+            raise RefusedError(Status.UPS_ACTION_NOT_APPROPRIATE)
+        wanted = workitem.decode_subscription(request.dataset, request.transfer_syntax)
+        if wanted.receiving_ae not in self._receivers:
             raise RefusedError(Status.UPS_RECEIVER_UNKNOWN, "it is no [[dicom.peer]] with a port")
-        await self._journal.run(lambda tx: self._subscribe(tx, request, receiver))
+        await self._journal.run(lambda tx: self._subscribe(tx, request, wanted.receiving_ae))
         self._bell.ring()
-        return ServiceAnswer(Status.SUCCESS)
+        return ServiceAnswer(Status.UPS_NO_DELETION_LOCK if wanted.deletion_lock else Status.SUCCESS)
 
     def _cancel(self, tx: Transaction, request: ServiceRequest, reason: str) -> Status:
         found = self._find(tx, request)
@@ -123,6 +125,8 @@ class Workitems:
         uid, begins = request.sop_instance_uid, request.action_type == workitem.SUBSCRIBE
         if uid == workitem.ALL_WORKITEMS:
             tx.do("subscribe_to_all" if begins else "suspend_all", ae_title=receiver)
+            if begins:  # also to those that are here (PS3.4 table CC.2.3-2)
+                tx.do("subscribe_to_workitems", ae_title=receiver)
             if request.action_type == workitem.UNSUBSCRIBE:
                 tx.do("unsubscribe_from_all", ae_title=receiver)
             return
@@ -142,9 +146,9 @@ class Workitems:
             priority=Priority.HIGH if found.wish.urgent else Priority.MEDIUM,
             study_uid=found.wish.studies[0] if found.wish.studies else "",
         )
-        return ServiceAnswer(
-            Status.SUCCESS, workitem.encode_progress(told, request.transfer_syntax, request.attributes)
-        )
+        dataset = workitem.encode_progress(told, request.transfer_syntax, request.attributes)
+        unknown = set(request.attributes) - workitem.GETTABLE
+        return ServiceAnswer(Status.OPTIONAL_ATTRIBUTES_NOT_SUPPORTED if unknown else Status.SUCCESS, dataset)
 
     def _find(self, tx: Transaction, request: ServiceRequest) -> Request:
         found = self._requests.find(tx, request.sop_instance_uid)

@@ -118,7 +118,7 @@ def _carry_out_one(joint: Joint, effect: Effect, n: int) -> Joint:
 
 
 def _mint_or_wait(joint: Joint, _: int = -1) -> Joint:
-    if not (joint.waits and joint.arriving):
+    if not (joint.waits and joint.arriving and not joint.links):
         return _mint(joint)
     return joint if _mint_waits(joint) else _post(joint, Effect.MINT_LINK)
 
@@ -230,6 +230,9 @@ def printing(joint: Joint) -> Iterator[tuple[str, Joint]]:
         for event in (SlipEvent.CONFIRMED, SlipEvent.TAKEN, SlipEvent.REFUSED, SlipEvent.LOST):
             yield f"slip {n} {event}", on_slip(joint._replace(at_printer=-1), n, event)
         return
+    for post in joint.outbox:
+        if post.effect is Effect.PRINT_STAFF_SLIP:
+            yield _tell_pin(joint, post)  # refused or in doubt: nothing changes, it is printed again
     if any(post.effect is Effect.DESTROY_LINK for post in joint.outbox):
         return  # an older slip may still work
     for post in joint.outbox:
@@ -237,19 +240,6 @@ def printing(joint: Joint) -> Iterator[tuple[str, Joint]]:
             yield from _take_to_printer(joint, post)
 
 
-def _take_to_printer(joint: Joint, post: Post) -> Iterator[tuple[str, Joint]]:
-    n, link, done = post.link, joint.links[post.link], _done(joint, post)
-    if joint.slips[n] is not SlipState.QUEUED:
-    for post in joint.outbox:
-        if post.effect is Effect.PRINT_STAFF_SLIP:
-            yield _tell_pin(joint, post)  # refused or in doubt: nothing changes, it is printed again
-        yield f"slip {n} is not to be printed", done
-    elif link.state is LinkState.ACTIVE and link.secret:
-        yield f"slip {n} started", on_slip(done, n, SlipEvent.STARTED)._replace(at_printer=n)
-    else:
-        yield f"slip {n} came too late", on_slip(done, n, SlipEvent.OUTDATED)
-    if joint.slips[n] is SlipState.QUEUED:
-        yield f"slip {n} kept back", on_slip(done, n, SlipEvent.DELAYED)
 def _tell_pin(joint: Joint, post: Post) -> tuple[str, Joint]:
     n, done = post.link, _done(joint, post)
     if joint.slips[n] in HANDED_OUT and joint.links[n].state is not LinkState.DESTROYED:
@@ -257,6 +247,16 @@ def _tell_pin(joint: Joint, post: Post) -> tuple[str, Joint]:
     return f"PIN of {n} is not to be told", done
 
 
+def _take_to_printer(joint: Joint, post: Post) -> Iterator[tuple[str, Joint]]:
+    n, link, done = post.link, joint.links[post.link], _done(joint, post)
+    if joint.slips[n] is not SlipState.QUEUED:
+        yield f"slip {n} is not to be printed", done
+    elif link.state is LinkState.ACTIVE and link.secret:
+        yield f"slip {n} started", on_slip(done, n, SlipEvent.STARTED)._replace(at_printer=n)
+    else:
+        yield f"slip {n} came too late", on_slip(done, n, SlipEvent.OUTDATED)
+    if joint.slips[n] is SlipState.QUEUED:
+        yield f"slip {n} kept back", on_slip(done, n, SlipEvent.DELAYED)
 
 
 # -- interlock.py --------------------------------------------------------------------------------------------------

@@ -24,7 +24,13 @@ REQUEST, NOTE, STEP = "1.2.826.4711.9.1", "1.2.826.4711.9.2", "1.2.826.4711.9.3"
 
 
 async def ask(
-    box: House, service: str, field: CommandField, uid: str, dataset: Dataset | None = None, action: int = 0
+    box: House,
+    service: str,
+    field: CommandField,
+    uid: str,
+    dataset: Dataset | None = None,
+    action: int = 0,
+    attributes: tuple[int, ...] = (),
 ) -> ServiceAnswer:
     request = ServiceRequest(
         Peer("PACS", "SHARE", "10.20.0.9"),
@@ -34,6 +40,7 @@ async def ask(
         uid,
         EXPLICIT_LE,
         action,
+        attributes,
         dataset=b"" if dataset is None else encode(dataset, EXPLICIT_LE),
     )
     answered: asyncio.Future[ServiceAnswer] = asyncio.get_running_loop().create_future()

@@ -19,6 +19,7 @@ from appliance.formats.sealed import Sealer
 from appliance.ports import Transaction
 from tests.daemon.conftest import MakeHouse
 from tests.daemon.house import KEY, PATIENT_ID, House, Image, images
+from tests.fakes.clock import FakeClock
 from tests.fakes.slip_printers import SilentOncePrinter
 
 DAY_S = 86400.0
@@ -269,5 +270,16 @@ async def test_the_sweeper_trusts_the_vaults_clock_only(make_house: MakeHouse) -
         await box.journal.run(box.sweeping._shorten_trail)
         assert (await verdict(box)).first == 1
         box.vault_time[0] = box.clock.now()
+        await box.journal.run(lambda tx: tx.do("put_meta", key="vault_since", value="0"))
         await box.journal.run(box.sweeping._shorten_trail)
         assert (await verdict(box)).first == 36
+
+
+async def test_records_from_before_the_clock_was_right_are_not_old(make_house: MakeHouse) -> None:
+    """A box without a battery starts in 1970: its first records would be the first to go."""
+    async with make_house(clock=FakeClock(60.0)) as box:
+        await filled(box, 400)
+        box.vault_time[0] = 1_795_000_000.0
+        for _ in range(2):
+            await box.journal.run(box.sweeping._shorten_trail)
+        assert (await verdict(box)).first == 1

@@ -8,10 +8,13 @@ import pytest
 
 from appliance.daemon.minting import When
 from appliance.daemon.requesting import MISSING_FOR_S
+from appliance.dicom.dimse import CommandField
+from appliance.dicom.negotiation import EXPLICIT_LE, MEDIA_CREATION
 from appliance.ports import Paper, PrinterStatus
-from tests.daemon.asking import REQUEST, cancel, create, initiate, progress, until_told
+from tests.daemon.asking import REQUEST, ask, cancel, create, initiate, progress, until_told
 from tests.daemon.conftest import MakeHouse
 from tests.daemon.house import House, Image, images, terms
+from tests.dicom.datasets import decode
 from tests.fakes.slip_printers import TroubledPrinter
 from tests.fakes.vault import DownVault
 
@@ -27,6 +30,7 @@ async def robot(make_house: MakeHouse) -> AsyncIterator[House]:
 
 async def test_stored_created_initiated_and_done(robot: House) -> None:
     await robot.send(*images("A", 3))
+    await robot.settled()
     assert (await create(robot, *images("A", 3))).status == 0
     assert (await progress(robot)).ExecutionStatus == "IDLE"
     assert not robot.printer.jobs
@@ -148,7 +152,15 @@ async def test_cancelled_before_its_images_are_here_it_prints_none(robot: House)
     await robot.send(*images("A", 2))
     await robot.settled()
     assert not robot.printer.jobs
-    assert (await progress(robot)).ExecutionStatus == "FAILURE"
+    assert (await ask(robot, MEDIA_CREATION, CommandField.N_GET_RQ, REQUEST)).status == 0x0112
+
+
+async def test_attributes_that_the_box_does_not_keep_are_a_warning(robot: House) -> None:
+    await create(robot, Image())
+    asked = (0x21000020, 0x00880130)
+    answer = await ask(robot, MEDIA_CREATION, CommandField.N_GET_RQ, REQUEST, attributes=asked)
+    assert answer.status == 0x0001
+    assert decode(answer.dataset, EXPLICIT_LE).ExecutionStatus == "IDLE"
 
 
 async def test_a_slip_that_is_out_cannot_be_cancelled(robot: House) -> None:
