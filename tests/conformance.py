@@ -8,7 +8,6 @@ time, so that nothing is claimed which it would not do.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
 
 import pynetdicom  # noqa: F401  (adds the names of the newest transfer syntaxes to pydicom's dictionary)
 from pydicom._uid_dict import UID_dictionary
@@ -21,9 +20,12 @@ from appliance.dicom import charset, negotiation, pdu, storage_commitment, upper
 from appliance.dicom.attributes import HEAD_BYTES_MAX
 from appliance.dicom.dimse import MAX_COMMAND_BYTES, MAX_DATASET_BYTES, CommandField, Status
 from appliance.dicom.elements import MAX_ITEMS
-from appliance.dicom.negotiation import EXPLICIT_LE, STORAGE_COMMITMENT, VERIFICATION, negotiate
+from appliance.dicom.negotiation import ASKED, EXPLICIT_LE, STORAGE_COMMITMENT, VERIFICATION, negotiate
 from appliance.dicom.pdu import AssociateRequest, ProposedContext, Result
 from appliance.formats.audit_message import EVENTS
+from tests import conformance_requestor, conformance_services
+from tests.conformance_parts import hexadecimal, table
+from tests.conformance_services import NAMES
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 APPLICATION_CONTEXT = "1.2.840.10008.3.1.1.1"
@@ -36,7 +38,7 @@ ANSWERED = {  # by service, the statuses that it is answered with
         "or failed (Error Comment: the box's error code). The SCU may send again.",
         Status.CANNOT_UNDERSTAND: "Nothing was kept: the command has no Affected SOP Class UID or SOP Instance UID.",
     },
-    "N-ACTION": {
+    "Storage Commitment, N-ACTION": {
         Status.SUCCESS: "The request was understood. An N-EVENT-REPORT follows, which says that nothing is committed.",
         Status.PROCESSING_FAILURE: "The dataset is absent or cannot be read, or names no instance.",
         Status.NO_SUCH_SOP_INSTANCE: "Not the well-known instance.",
@@ -45,6 +47,7 @@ ANSWERED = {  # by service, the statuses that it is answered with
         Status.RESOURCE_LIMITATION: f"The dataset is longer than {MAX_DATASET_BYTES} bytes, names "
         f"more than {MAX_ITEMS} instances, or {MOST_REPORTS + 1} reports are unanswered.",
     },
+    **conformance_services.ANSWERED,
     "C-STORE without a dataset, any other request": {
         Status.UNRECOGNIZED_OPERATION: "The box does not know the operation on this context."
     },
@@ -53,7 +56,7 @@ ANSWERED = {  # by service, the statuses that it is answered with
 
 def accepts(abstract_syntax: str, *transfer_syntaxes: str, commitment: bool = True) -> Result:
     request = AssociateRequest("", "", (ProposedContext(1, abstract_syntax, transfer_syntaxes),), 0, "")
-    return negotiate(request, storage_commitment=commitment)[0].result
+    return negotiate(request, storage_commitment=commitment, services=True)[0].result
 
 
 def known(kind: str) -> list[tuple[str, str]]:
@@ -68,7 +71,7 @@ def known(kind: str) -> list[tuple[str, str]]:
 
 
 def storage_classes() -> list[tuple[str, str]]:
-    services = (VERIFICATION, STORAGE_COMMITMENT)
+    services = (VERIFICATION, STORAGE_COMMITMENT, *ASKED)
     found = known("SOP Class")
     return [pair for pair in found if pair[0] not in services and accepts(pair[0], EXPLICIT_LE) is Result.ACCEPTED]
 
@@ -76,11 +79,6 @@ def storage_classes() -> list[tuple[str, str]]:
 def transfer_syntaxes(abstract_syntax: str, *, accepted: bool = True) -> list[tuple[str, str]]:
     found = known("Transfer Syntax")
     return [pair for pair in found if (accepts(abstract_syntax, pair[0]) is Result.ACCEPTED) is accepted]
-
-
-def table(head: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
-    lines = [list(head), ["---"] * len(list(head)), *rows]
-    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines) + "\n"
 
 
 def statement(limits: Limits | None = None) -> str:
@@ -100,6 +98,9 @@ def overview() -> str:
         ("Verification", "yes", "yes"),
         ("Storage", "no", "yes"),
         ("Storage Commitment Push Model: answered, nothing is ever committed", "no", "yes"),
+        *((name, "no", "yes") for name in NAMES.values()),
+        ("Unified Procedure Step - Event: state reports", "no", "yes"),
+        ("Study Root Query/Retrieve: FIND, and MOVE or GET", "yes", "no"),
     ]
     return f"""# DICOM Conformance Statement
 
@@ -108,12 +109,12 @@ by `python -m tests.conformance > docs/conformance.md`; a test fails when the tw
 
 ## 1 Overview
 The box receives composite instances over DICOM, encrypts them as they arrive, relays them to a vault that cannot read them, and prints a slip with which the patient
-opens them. It is a relay, not an archive: it does not query, does not send over DICOM, and commits nothing.
+opens them. It is a relay, not an archive: it commits nothing, and answers no queries.
 
 **Network services**
 
 {table(("Service", "User (SCU)", "Provider (SCP)"), services)}
-No media services, no DICOMweb services. No SOP class is Standard Extended, Specialized or of the box's own.
+DICOMweb: STOW-RS as origin server (4.6). No media services. No SOP class is Standard Extended, Specialized or of the box's own.
 
 ## 2 Contents
 1 Overview · 2 Contents · 3 Introduction · 4 Networking · 5 Media interchange · 6 Character sets · 7 Security · 8 Annexes
@@ -136,16 +137,19 @@ def networking(limits: Limits) -> str:
             acceptance(),
             storage(),
             statuses(),
+            conformance_services.services(),
+            conformance_requestor.requestor(),
             configuration(),
+            conformance_requestor.web_services(),
+            "## 5 Media interchange\nNone.\n",
         ]
     )
 
 
 def implementation_model() -> str:
     return """### 4.1 Implementation model
-One application entity, the acceptor, which answers to one or more AE titles. SCUs at the modalities or the PACS associate with it and store. It associates
-with others for one C-ECHO only, plain, when a technician asks (`slipway peers echo`, a status slip): under the first profile's AE title, with the peers whose port
-the settings name, one context (Verification, Implicit VR Little Endian), a maximum length of 16384 bytes, 4 s for all of it. Verification, storage and storage commitment may use one association. An instance is spooled, then answered; what it is and whose is looked at afterwards.
+Two application entities under the AE titles of the profiles. The **acceptor** (4.2): SCUs at the modalities, the PACS or a worklist associate with it, store, and ask for shares; all its services may use one association. An instance is spooled, then
+answered; what it is and whose is looked at afterwards. The **requestor** (4.3) asks a PACS for studies and images, tells subscribers of workitems what became of them, and echoes.
 """
 
 
@@ -170,7 +174,7 @@ def entity(limits: Limits) -> str:
         (
             "Asynchronous operations window",
             f"where the SCU proposes one, at most {pdu.MOST_INVOKED} operations invoked and {pdu.MOST_PERFORMED} performed; "
-            "C-STORE responses may come in another order than the requests. Else one operation at a time",
+            "responses may come in another order than the requests. Else one operation at a time",
         ),
         (
             "SCU/SCP role selection, extended negotiation, user identity, items not in the standard",
@@ -184,7 +188,7 @@ def entity(limits: Limits) -> str:
         ("Reception buffer", f"{BUFFER_BYTES} bytes, one for all associations"),
     ]
     return f"""### 4.2 AE specification: the acceptor
-The box initiates no association.
+It initiates no association.
 
 **Association policies**
 
@@ -202,6 +206,7 @@ def acceptance() -> str:
         ("Verification", VERIFICATION, syntaxes(VERIFICATION), "SCP", "none"),
         ("Storage, 4.2.3", "4.2.3", "4.2.3", "SCP", "none"),
         ("Storage Commitment Push Model", STORAGE_COMMITMENT, syntaxes(STORAGE_COMMITMENT), "SCP", "none"),
+        *((name, uid, syntaxes(uid), "SCP", "none") for uid, name in NAMES.items()),
     ]
     head = ("Abstract syntax", "UID", "Transfer syntaxes", "Role", "Extended negotiation")
     return f"""#### 4.2.1 Associations accepted
@@ -209,12 +214,12 @@ Rejected are, with A-ASSOCIATE-RJ:
 
 {table(("Why", "Result", "Source", "Reason"), rows)}
 A known peer is an AE title **and** an address or network, in the settings or approved by staff, and where the settings name one (`certificate_sha256`) a
-certificate that it shows over TLS; see 4.4.
+certificate that it shows over TLS; see 4.5.
 
 #### 4.2.2 Presentation contexts
 
 {table(head, contexts)}
-For Verification and Storage Commitment the first usable transfer syntax of the proposal is accepted. Other abstract syntaxes are rejected with result
+For all but storage the first usable transfer syntax of the proposal is accepted. Other abstract syntaxes are rejected with result
 {Result.ABSTRACT_SYNTAX_NOT_SUPPORTED.value}, contexts without a usable transfer syntax with {Result.TRANSFER_SYNTAXES_NOT_SUPPORTED.value}. With `storage_commitment = "off"` that context is rejected with result {commitment.value}.
 """
 
@@ -250,10 +255,6 @@ Refused, because such a dataset holds the address of a server in the hospital in
 """
 
 
-def hexadecimal(status: int) -> str:
-    return f"{status:04X}H"
-
-
 def statuses() -> str:
     rows = [
         (service, hexadecimal(status), meaning)
@@ -271,9 +272,6 @@ N-EVENT-REPORT-RQ ({hexadecimal(CommandField.N_EVENT_REPORT_RQ)}) for the well-k
 every instance of the request in the Failed SOP Sequence, Failure Reason {hexadecimal(Status.PROCESSING_FAILURE)} (processing failure), whether the box has received it or not. There is no Referenced SOP
 Sequence. It sends the next report when the one before is answered, whatever the answer's status. It opens no association for a report: one that is
 not taken before the SCU releases is not repeated.
-
-### 4.3 Network interfaces
-TCP/IP, IPv4 and IPv6.
 """
 
 
@@ -286,15 +284,16 @@ def configuration() -> str:
         ("Peers: AE title, address or network", "`[[dicom.peer]]`, `slipway peers approve`", "none"),
         ("What unknown peers meet: park, refuse, accept", "`[dicom] unknown_peers`", dicom.unknown_peers),
         ("Storage commitment: refuse, off", "`[dicom] storage_commitment`", dicom.storage_commitment),
+        ("DICOMweb: addresses, certificate, who sends to which AE title", "`[dicomweb]`", "off"),
         ("Pause after which a study counts as quiet", "`[[profile]] quiet_seconds`", f"{profile.quiet_seconds:g} s"),
     ]
-    return f"""### 4.4 Configuration
-In `/etc/slipway/slipway.toml`, read at start. The time-outs and limits of 4.2 are fixed.
+    return f"""### 4.4 Network interfaces
+TCP/IP, IPv4 and IPv6.
 
-{table(("What", "Where", "Default"), rows)}
-## 5 Media interchange
-None.
-"""
+### 4.5 Configuration
+In `/etc/slipway/slipway.toml`, read at start. The time-outs and limits of 4.2 and 4.3 are fixed.
+
+{table(("What", "Where", "Default"), [*rows, *conformance_requestor.configuration()])}"""
 
 
 def characters() -> str:

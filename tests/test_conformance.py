@@ -7,12 +7,16 @@ from pathlib import Path
 
 import pytest
 from pydicom._uid_dict import UID_dictionary
+from pydicom.datadict import keyword_for_tag
 from pynetdicom.sop_class import _STORAGE_CLASSES  # type: ignore[attr-defined]
 
 from appliance.adapters.association import Limits
-from appliance.dicom import negotiation
+from appliance.dicom import negotiation, tags
 from appliance.dicom.dimse import Status
-from tests.conformance import ANSWERED, hexadecimal, statement, storage_classes, transfer_syntaxes
+from appliance.formats.store_report import Reason
+from tests.conformance import ANSWERED, statement, storage_classes, transfer_syntaxes
+from tests.conformance_parts import hexadecimal
+from tests.conformance_services import NAMES
 
 FILE = Path(__file__).parents[1] / "docs/conformance.md"
 CT = "1.2.840.10008.5.1.4.1.1.2"
@@ -46,6 +50,20 @@ def test_every_storage_class_that_pynetdicom_knows_is_listed() -> None:
 
 def test_only_references_to_pixels_are_refused_as_transfer_syntaxes_of_images() -> None:
     assert {name.split(" ")[0] for _, name in transfer_syntaxes(CT, accepted=False)} == {"JPIP"}
+
+
+def test_every_attribute_of_a_service_that_is_read_or_written_is_listed() -> None:
+    text = statement()
+    missing = [keyword_for_tag(tag) for tag in tags.VRS if f"({tag >> 16:04X},{tag & 0xFFFF:04X})" not in text]
+    assert missing == ["TransactionUID", "FailureReason"]  # of storage commitment, and of lists: told in words
+
+
+def test_every_service_that_is_accepted_is_named() -> None:
+    assert set(NAMES) == set(negotiation.ASKED)
+
+
+def test_every_reason_for_which_an_instance_is_refused_over_http_is_explained() -> None:
+    assert set(REASONS) == set(Reason)
 
 
 def test_every_status_that_the_box_can_answer_is_explained() -> None:
