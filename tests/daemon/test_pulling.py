@@ -119,7 +119,7 @@ async def test_a_study_is_pulled_by_its_accession_number_and_its_slip_comes_out(
         assert [(wanted.study_uid, wanted.instances, to) for wanted, to in pulled.pacs.retrieved] == [
             (STUDY, (), "SHARE")
         ]
-        assert len(pulled.box.opened().manifest.instances) == 3
+        assert len(pulled.box.opened().datasets) == 3
 
 
 async def test_it_goes_to_the_profile_that_was_named_or_to_none(make_pulled: MakePulled) -> None:
