@@ -42,19 +42,15 @@ class Status(IntEnum):
     """Of any service (PS3.7 annex C), then those of one."""
 
     SUCCESS = 0x0000
-    NO_SUCH_ATTRIBUTE = 0x0105
     INVALID_ATTRIBUTE_VALUE = 0x0106
-    ATTRIBUTE_LIST_ERROR = 0x0107  # a warning: done, but for the attributes that do not exist
     PROCESSING_FAILURE = 0x0110  # of a performed procedure step: it may no longer be updated (PS3.4 F.7.2.2.2)
     DUPLICATE_SOP_INSTANCE = 0x0111
     NO_SUCH_SOP_INSTANCE = 0x0112
     INVALID_ARGUMENT_VALUE = 0x0115
-    INVALID_OBJECT_INSTANCE = 0x0117  # its UID is none
     NO_SUCH_SOP_CLASS = 0x0118
     MISSING_ATTRIBUTE = 0x0120
     MISSING_ATTRIBUTE_VALUE = 0x0121
     NO_SUCH_ACTION = 0x0123
-    NOT_AUTHORIZED = 0x0124
     UNRECOGNIZED_OPERATION = 0x0211
     RESOURCE_LIMITATION = 0x0213
 
@@ -66,18 +62,15 @@ class Status(IntEnum):
     ALREADY_INITIATED = 0xA510  # media creation, PS3.4 S.3.2.1.4: of an N-CREATE
     ALREADY_COMPLETED = 0xC201  # PS3.4 S.3.2.3.4
     NOT_INTERRUPTIBLE = 0xC202
-    CANCELLATION_DENIED = 0xC203
 
     UPS_NO_DELETION_LOCK = 0xB301  # workitems, PS3.4 annex CC: a warning, and the next one too
     UPS_ALREADY_CANCELED = 0xB304
-    UPS_NO_LONGER_UPDATED = 0xC300
     UPS_NO_SUCH_INSTANCE = 0xC307
     UPS_RECEIVER_UNKNOWN = 0xC308
     UPS_NOT_SCHEDULED = 0xC309
     UPS_ALREADY_COMPLETED = 0xC311
     UPS_NOT_CANCELLED = 0xC313  # the performer chooses so
     UPS_ACTION_NOT_APPROPRIATE = 0xC314
-    UPS_NO_EVENT_REPORTS = 0xC315
 
 
 @dataclass(frozen=True)
