@@ -51,6 +51,7 @@ from appliance.daemon.relaying import Relaying
 from appliance.daemon.releasing import Releasing
 from appliance.daemon.request_parts import RequestParts, request_parts
 from appliance.daemon.reviewing import Reviewing
+from appliance.daemon.scanned_pulls import ScannedPulls
 from appliance.daemon.share_desk import ShareDesk
 from appliance.daemon.slip_desk import SlipDesk
 from appliance.daemon.status_slip import Machine, Outside, StatusSlips
@@ -199,8 +200,6 @@ def compose(settings: Settings, printer_sockets: Path | None = None) -> Box:
     )
     patterns = {title: profile.interlock_pattern for title, profile in profiles.items()}
     interlock = Interlock(journal, transitions, sealer, bell, clock.now, patterns)
-    device = settings.scanner.device
-    scanning = Scanning(open_scanner(device), interlock) if device else None
     manifesting = Manifesting(journal, sealer, settings.site.name, settings.site.language, transitions)
     listening: list[str] = []
 
@@ -256,6 +255,7 @@ def compose(settings: Settings, printer_sockets: Path | None = None) -> Box:
         lambda: vault.enrolment is None,
         system.BootMarker("set-up-slip-is-out", folder),
     )
+    scanning = _scanning(settings, interlock, pacs, status_slips) if settings.scanner.device else None
     operating.also({"slips-release-wristband": interlock.release, "status-print": status_slips.print_status})
     return Box(
         settings=settings,
@@ -319,6 +319,17 @@ def _pacs(
         return None
     archive = Archive(peer.address, peer.port or 0, peer.ae_title)
     return DicomPacs(archive, settings.profile[0].ae_title, settings.pacs.retrieve, spool, receiving, clock)
+
+
+def _scanning(
+    settings: Settings, interlock: Interlock, pacs: PacsParts | None, status_slips: StatusSlips
+) -> Scanning:
+    scanner, reads = open_scanner(settings.scanner.device), settings.scanner.reads
+    if reads == "wristband" or pacs is None:
+        return Scanning(scanner, interlock)
+    pulls = ScannedPulls(pacs.desk, status_slips.print_notice, settings.scanner.profile)
+    pacs.pulling.on_trouble = pulls.refused
+    return Scanning(scanner, interlock if reads == "both" else None, pulls.take)
 
 
 def _quotas(settings: Settings) -> list[Quota]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from appliance.core.identity import Identity, normal_name
@@ -50,18 +50,19 @@ class Interlock:
         self._patterns = {profile: re.compile(pattern) for profile, pattern in patterns.items() if pattern}
         self._wrong = 0  # scans in a row
 
-    async def scanned(self, code: str, *, by: str = "", number: str = "") -> list[str]:
+    async def scanned(self, code: str, *, by: str = "", number: str = "", is_wristband: bool = True) -> list[str]:
         """Release the slips of the patient whose wristband this is; their numbers. `number`: of them this one only.
+        `is_wristband`: False where it may be another number, and no slip for it is nothing to wonder about.
 
         NotFoundError when no slip waits for it; NotPossibleError when slips of several patients with this ID do.
         """
-        released = await self._journal.run(lambda tx: self._release(tx, code[:LONGEST_CODE], by, number))
+        released = await self._journal.run(lambda tx: self._release(tx, code[:LONGEST_CODE], by, number, is_wristband))
         if not released:
             raise NotFoundError(NO_SLIP, hint=WHY_NOT)
         self._bell.ring()
         return released
 
-    def _release(self, tx: Transaction, code: str, by: str, number: str) -> list[str]:
+    def _release(self, tx: Transaction, code: str, by: str, number: str, is_wristband: bool) -> list[str]:
         rows = tx.all("slips_at_interlock")
         found = [row for row in rows if self._is_for(row, code) and number in ("", row["number"])]
         if len({_person(self._identity(row)) for row in found}) > 1:
@@ -74,7 +75,8 @@ class Interlock:
             tx.do("open_interlock", id=row["id"], now=self._clock())
             self._transitions.note(tx, row["share"], f"slip {row['number']} released by wristband", by=by)
             self._transitions.audit(tx, Kind.SLIP_RELEASED, row["share"], slip=row["number"], by=by)
-        self._count(tx, by, wrong=not found)
+        if found or is_wristband:
+            self._count(tx, by, wrong=not found)
         return [row["number"] for row in found]
 
     def _is_for(self, row: Row, code: str) -> bool:
@@ -105,11 +107,21 @@ class Interlock:
 
 
 class Scanning:
-    """Takes what the scanner reads to the interlock, and waits for a scanner that is not there."""
+    """Takes what the scanner reads to the interlock, to the PACS, or to whichever of them knows it, the interlock first;
+    and waits for a scanner that is not there."""
 
-    def __init__(self, scanner: Scanner, interlock: Interlock, *, retry_s: float = RETRY_S) -> None:
+    def __init__(
+        self,
+        scanner: Scanner,
+        interlock: Interlock | None,
+        pull: Callable[[str], Awaitable[None]] | None = None,
+        *,
+        retry_s: float = RETRY_S,
+    ) -> None:
+        """`interlock` None: no wristbands are scanned; `pull` None: no accession numbers."""
         self._scanner = scanner
         self._interlock = interlock
+        self._pull = pull
         self._retry_s = retry_s
         self.trouble = ""  # one sentence; "" while the scanner is there
 
@@ -125,18 +137,28 @@ class Scanning:
 
     async def _take(self, code: str) -> None:
         """ "" only says that the scanner is there."""
-        if not code:
-            return
+        if code and not await self._opens(code) and self._pull is not None:
+            await self._pull(code)
+
+    async def _opens(self, code: str) -> bool:
+        """Whether it was a wristband's, as far as anybody can tell."""
+        if self._interlock is None:
+            return False
         try:
-            released = await self._interlock.scanned(code)
-        except (NotFoundError, NotPossibleError) as error:
+            released = await self._interlock.scanned(code, is_wristband=self._pull is None)
+        except NotFoundError as error:
+            if self._pull is None:
+                log.warning("%s. %s", error.summary, error.hint)
+            return False
+        except NotPossibleError as error:
             log.warning("%s. %s", error.summary, error.hint)
         else:
             log.info("released by wristband: %s", ", ".join(released))
+        return True
 
     def _note(self, trouble: str) -> None:
         if trouble != self.trouble:
-            log.warning("the wristband scanner: %s", trouble or "is there again")
+            log.warning("the scanner: %s", trouble or "is there again")
         self.trouble = trouble
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -136,6 +136,13 @@ class StatusSlips:
             trouble = self._watch.trouble or "a patient's slip is before it, or nothing was confirmed"
             raise PrinterUnreachableError(f"the status slip did not come out: {trouble}")
         return True
+
+    async def print_notice(self, title: str, sentences: Sequence[str]) -> None:
+        """A short paper for whoever sees no screen. PrinterUnreachableError when it did not come out."""
+        site = (await self._status())["site"]
+        picture = await asyncio.to_thread(status_slip.notice, site, title, sentences, self._dots)
+        if await self._print("NOTICE", picture) not in OUT:
+            raise PrinterUnreachableError("the printer is not ready, or a patient's slip is before it")
 
     async def _print(self, number: str, picture: Image.Image) -> PrintOutcome:
         process_id = number[:4].encode()  # of no patient's slip: theirs are hexadecimal
