@@ -97,7 +97,3 @@ def test_a_further_study_is_told_with_its_name_and_the_button_leads_to_it(visit:
     focused.click()
     browser.find("back").click()
     assert not any(mark.is_displayed() for mark in browser.all("new-mark")), "what was looked at is not new any more"
-
-
-def test_whoever_comes_back_later_reads_when_the_last_images_came(visit: Visit) -> None:
-    assert "Last images added on" in visit.browser.text()

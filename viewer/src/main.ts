@@ -14,6 +14,9 @@ let fragment = takeFragment();
 
 let close: () => void = () => {};
 
+// The list under the viewer is put back by the page itself, which knows where new images are.
+history.scrollRestoration = "manual";
+
 function takeFragment(): string {
   const taken = location.hash;
   history.replaceState(null, "", location.pathname);

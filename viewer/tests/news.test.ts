@@ -36,7 +36,7 @@ describe("news", () => {
     expect(uids(news)).toEqual([]);
     news.update(manifest({ "ct.1": [b, a], "ct.2": [c, report] }, { state: "arriving" }));
     expect(uids(news)).toEqual(["b", "c", "report"]);
-    expect(counts(news.untold)).toEqual({ images: 2, files: 1 });
+    expect(counts(news.untold)).toEqual({ images: 2, documents: 1, files: 0 });
   });
 
   it("is not what comes while the first images still arrive", () => {
@@ -65,7 +65,7 @@ describe("news", () => {
     news.update(manifest({ "ct.1": [a, report] }));
     news.told();
     news.update(manifest({ "ct.1": [a, report, b] }));
-    expect(counts(news.untold)).toEqual({ images: 1, files: 0 });
+    expect(counts(news.untold)).toEqual({ images: 1, documents: 0, files: 0 });
   });
 
   it("knows a further study", () => {
@@ -78,10 +78,11 @@ describe("news", () => {
   });
 
   it("is said in words", () => {
-    expect(en.news.arrived(12, 0)).toBe("12 new images have arrived");
-    expect(en.news.arrived(1, 0)).toBe("1 new image has arrived");
-    expect(en.news.arrived(0, 1)).toBe("1 new document or file has arrived");
-    expect(en.news.arrived(2, 1)).toBe("2 new images and 1 new document or file have arrived");
+    const said = (images: number, documents: number, files: number) => en.news.arrived({ images, documents, files });
+    expect(said(12, 0, 0)).toBe("12 new images have arrived");
+    expect(said(1, 0, 0)).toBe("1 new image has arrived");
+    expect(said(0, 1, 0)).toBe("1 new document has arrived");
+    expect(said(2, 1, 3)).toBe("2 new images, 1 new document and 3 new files have arrived");
   });
 });
 

@@ -1,7 +1,9 @@
 /** What came after all seemed to be here: the person has seen the rest, and is told of this. Forgotten with the page. */
-import { fileKind } from "./kinds.ts";
+import { fileKind, type Kind } from "./kinds.ts";
 import type { Instance, Manifest, Series, Study } from "./manifest.ts";
 import { isGrowing } from "./session.ts";
+
+const DOCUMENTS: readonly Kind[] = ["report", "pdf", "cda"];
 
 export interface Piece {
   readonly study: Study;
@@ -56,10 +58,22 @@ export class News {
   }
 }
 
-/** Pictures and other files, counted as the person would. */
-export function counts(pieces: readonly Piece[]): { images: number; files: number } {
-  const files = pieces.filter(({ instance }) => fileKind(instance)).length;
-  return { images: pieces.length - files, files };
+export interface Counts {
+  images: number;
+  documents: number;
+  files: number;
+}
+
+/** Pictures, what can be read, and what only a doctor's program opens. */
+export function counts(pieces: readonly Piece[]): Counts {
+  const found = { images: 0, documents: 0, files: 0 };
+  for (const { instance } of pieces) {
+    const kind = fileKind(instance);
+    if (!kind) found.images++;
+    else if (DOCUMENTS.includes(kind)) found.documents++;
+    else found.files++;
+  }
+  return found;
 }
 
 function piecesOf(manifest: Manifest): Piece[] {

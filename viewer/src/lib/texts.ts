@@ -1,5 +1,6 @@
 /** Every word that a person reads. One object a language; a new language is a new object of the same shape. */
 import type { ErrorCode } from "./errors.ts";
+import type { Counts } from "./news.ts";
 
 export interface Notice {
   readonly title: string;
@@ -10,6 +11,7 @@ const images = (n: number) => (n === 1 ? "1 image" : `${n} images`);
 const files = (n: number) => (n === 1 ? "1 file" : `${n} files`);
 const are = (n: number) => (n === 1 ? "is" : "are");
 const have = (n: number) => (n === 1 ? "has" : "have");
+const and = new Intl.ListFormat("en-GB");
 const tries = (n: number) => (n === 1 ? "1 try" : `${n} tries`);
 
 const desk = "ask the imaging department for a new slip";
@@ -161,10 +163,10 @@ export const en = {
 
   news: {
     arriving: "New images are arriving",
-    arrived: (newImages: number, newFiles: number) => {
-      const parts = [newImages && `${newImages} new ${newImages === 1 ? "image" : "images"}`];
-      parts.push(newFiles && `${newFiles} new ${newFiles === 1 ? "document or file" : "documents or files"}`);
-      return `${parts.filter(Boolean).join(" and ")} ${have(newImages + newFiles)} arrived`;
+    arrived: ({ images, documents, files }: Counts) => {
+      const some = (n: number, what: string) => (n ? [`${n} new ${what}${n === 1 ? "" : "s"}`] : []);
+      const parts = [...some(images, "image"), ...some(documents, "document"), ...some(files, "file")];
+      return `${and.format(parts)} ${have(images + documents + files)} arrived`;
     },
     study: (what: string, name: string) => (name ? `${what}: ${name}` : `${what}, from another examination`),
     show: "Show",

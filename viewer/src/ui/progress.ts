@@ -11,14 +11,15 @@ const CLOCK_MAY_DIFFER_MS = 3_600_000; // a box's clock that is further ahead is
 export class Progress {
   private readonly sentence = h("p", { "data-testid": "progress", role: "status", class: "progress" });
   private readonly bar = h("progress", { "aria-hidden": "true", hidden: true });
-  private readonly more = h("p", { class: "small more" });
+  private readonly missing = h("p", { class: "small more" });
+  private readonly added = h("p", { class: "small more" });
   private readonly exact = h("p", { "data-testid": "verdict" });
   private readonly forDoctors = h("details", { class: "small", hidden: true });
   readonly elements: readonly HTMLElement[];
 
   constructor() {
     this.forDoctors.append(h("summary", {}, words.exact), this.exact);
-    this.elements = [this.sentence, this.bar, this.more, this.forDoctors];
+    this.elements = [this.sentence, this.bar, this.missing, this.added, this.forDoctors];
     this.say(texts.loading);
   }
 
@@ -34,8 +35,8 @@ export class Progress {
     this.bar.hidden = !growing;
     this.bar.max = Math.max(1, manifest.received);
     this.bar.value = here;
-    const missing = manifest.verdict?.missing ? words.missingNext : "";
-    this.more.textContent = growing ? "" : [missing, lastAdded(manifest)].filter(Boolean).join(" ");
+    this.missing.textContent = !growing && manifest.verdict?.missing ? words.missingNext : "";
+    this.added.textContent = growing ? "" : lastAdded(manifest);
     this.exact.textContent = manifest.source;
     this.forDoctors.hidden = growing || !manifest.source;
   }

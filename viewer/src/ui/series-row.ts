@@ -41,8 +41,13 @@ export class SeriesRow {
   }
 
   focus(): void {
-    this.button.focus();
-    this.item.scrollIntoView({ block: "nearest" });
+    this.button.focus({ preventScroll: true });
+  }
+
+  /** Brings it to where it can be seen. */
+  show(): void {
+    this.focus();
+    this.item.scrollIntoView({ block: "center" });
   }
 
   /** The middle image shows most; asked for once, as a series that grows need not change its face. */

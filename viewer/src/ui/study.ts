@@ -36,6 +36,7 @@ export class StudyScreen {
     () => this.showNews(),
     () => this.putOff(),
   );
+  private scrolled = 0; // when the viewer was opened: the list comes back as it was
   private goingTo: Piece | undefined; // when the viewer has closed
   private manifest: Manifest | undefined;
 
@@ -121,8 +122,7 @@ export class StudyScreen {
   }
 
   private arrived(pieces: readonly Piece[]): string {
-    const { images, files } = counts(pieces);
-    const what = texts.news.arrived(images, files);
+    const what = texts.news.arrived(counts(pieces));
     const study = this.news.newStudy(pieces);
     return study ? texts.news.study(what, studyLine(study)) : what;
   }
@@ -143,7 +143,7 @@ export class StudyScreen {
 
   private goTo({ series, instance }: Piece): void {
     if (fileKind(instance)) this.files.show(instance);
-    else this.rows.get(series.uid)?.focus();
+    else this.rows.get(series.uid)?.show();
   }
 
   private putOff(): void {
@@ -179,6 +179,7 @@ export class StudyScreen {
     const found = this.find(seriesUid);
     if (!found || !this.manifest) return;
     this.viewing = seriesUid;
+    this.scrolled = scrollY;
     this.viewer = new Viewer(this.loader, {
       patient: this.patient.textContent ?? "",
       study: studyLine(found.study),
@@ -197,6 +198,7 @@ export class StudyScreen {
     this.viewer = undefined;
     this.root.append(this.banner.element);
     this.main.hidden = false;
+    scrollTo(0, this.scrolled);
     if (this.goingTo) this.goTo(this.goingTo);
     else this.rows.get(this.viewing)?.focus();
     this.goingTo = undefined;
