@@ -47,7 +47,7 @@ def request_parts(
     judging = Judging(claims, transitions)
     requests = Requests(sealer, transitions.trail, clock)
     requesting = Requesting(
-        journal, requests, claims, transitions, sealer, bell, clock, can_pull=can_pull, poll_s=poll_s
+        journal, requests, claims, judging, transitions, sealer, bell, clock, can_pull=can_pull, poll_s=poll_s
     )
     media = MediaRequests(journal, requests, requesting, claims, judging, watch, bell)
     announcing = Announcing(journal, claims, judging, bell)

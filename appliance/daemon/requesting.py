@@ -15,7 +15,7 @@ from appliance.core.request import RequestEvent, RequestState
 from appliance.core.share import ShareState
 from appliance.core.slip import SlipState
 from appliance.daemon.bell import Bell
-from appliance.daemon.judging import Claims
+from appliance.daemon.judging import Claims, Judging
 from appliance.daemon.minting import Remarks, seal_remarks
 from appliance.daemon.requests import Request, Requests
 from appliance.daemon.transitions import Transitions
@@ -45,6 +45,7 @@ class Requesting:
         journal: Journal,
         requests: Requests,
         claims: Claims,
+        judging: Judging,
         transitions: Transitions,
         sealer: Sealer,
         bell: Bell,
@@ -57,6 +58,7 @@ class Requesting:
         self._journal = journal
         self._requests = requests
         self._claims = claims
+        self._judging = judging
         self._transitions = transitions
         self._sealer = sealer
         self._bell = bell
@@ -121,6 +123,8 @@ class Requesting:
         sealed = seal_remarks(share["share_id"], remarks, self._sealer) if remarks != Remarks() else None
         tx.do("share_requested", id=share["id"], urgent=int(wish.urgent), copies=wish.copies, remarks=sealed)
         self._transitions.note(tx, share["id"], f"asked for by {request.row['asked_by']} ({request.kind})")
+        for study in tx.all("studies", share=share["id"]):
+            self._judging.judge(tx, study)  # its slip says so
         self._transitions.mint_requested(tx, share["id"])
 
     def _creating(self, tx: Transaction, request: Request) -> bool:
