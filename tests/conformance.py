@@ -284,7 +284,6 @@ def configuration() -> str:
         ("Peers: AE title, address or network", "`[[dicom.peer]]`, `slipway peers approve`", "none"),
         ("What unknown peers meet: park, refuse, accept", "`[dicom] unknown_peers`", dicom.unknown_peers),
         ("Storage commitment: refuse, off", "`[dicom] storage_commitment`", dicom.storage_commitment),
-        ("DICOMweb: addresses, certificate, who sends to which AE title", "`[dicomweb]`", "off"),
         ("Pause after which a study counts as quiet", "`[[profile]] quiet_seconds`", f"{profile.quiet_seconds:g} s"),
     ]
     return f"""### 4.4 Network interfaces

@@ -13,7 +13,6 @@ from pynetdicom.sop_class import _STORAGE_CLASSES  # type: ignore[attr-defined]
 from appliance.adapters.association import Limits
 from appliance.dicom import negotiation, tags
 from appliance.dicom.dimse import Status
-from appliance.formats.store_report import Reason
 from tests.conformance import ANSWERED, statement, storage_classes, transfer_syntaxes
 from tests.conformance_parts import hexadecimal
 from tests.conformance_services import NAMES
@@ -60,10 +59,6 @@ def test_every_attribute_of_a_service_that_is_read_or_written_is_listed() -> Non
 
 def test_every_service_that_is_accepted_is_named() -> None:
     assert set(NAMES) == set(negotiation.ASKED)
-
-
-def test_every_reason_for_which_an_instance_is_refused_over_http_is_explained() -> None:
-    assert set(REASONS) == set(Reason)
 
 
 def test_every_status_that_the_box_can_answer_is_explained() -> None:
