@@ -322,6 +322,8 @@ class Settings(_Section):
         for client in self.dicomweb.client:
             if missing := set(client.profiles) - titles:
                 raise ValueError(f"[[dicomweb.client]] {client.name}: {min(missing)} is no [[profile]]")
+        if self.scanner.device and self.scanner.reads != "wristband" and not self.pacs.peer:
+            raise ValueError(f'[scanner] reads = "{self.scanner.reads}" needs [pacs] peer: the archive that is asked')
         if self.scanner.profile and self.scanner.profile not in titles:
             raise ValueError(f"[scanner] profile {self.scanner.profile} is no [[profile]]")
         return self

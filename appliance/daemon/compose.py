@@ -311,9 +311,7 @@ def _known(peer: PeerSettings) -> KnownPeer:
     return KnownPeer.of(peer.ae_title, peer.address, peer.certificate_sha256)
 
 
-def _pacs(
-    settings: Settings, spool: FileSpool, receiving: Receiving, clock: Callable[[], float]
-) -> DicomPacs | None:
+def _pacs(settings: Settings, spool: FileSpool, receiving: Receiving, clock: Callable[[], float]) -> DicomPacs | None:
     peer = next((peer for peer in settings.dicom.peer if settings.pacs.peer == peer.ae_title and peer.port), None)
     if peer is None:
         return None
@@ -321,9 +319,7 @@ def _pacs(
     return DicomPacs(archive, settings.profile[0].ae_title, settings.pacs.retrieve, spool, receiving, clock)
 
 
-def _scanning(
-    settings: Settings, interlock: Interlock, pacs: PacsParts | None, status_slips: StatusSlips
-) -> Scanning:
+def _scanning(settings: Settings, interlock: Interlock, pacs: PacsParts | None, status_slips: StatusSlips) -> Scanning:
     scanner, reads = open_scanner(settings.scanner.device), settings.scanner.reads
     if reads == "wristband" or pacs is None:
         return Scanning(scanner, interlock)

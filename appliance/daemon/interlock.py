@@ -107,8 +107,9 @@ class Interlock:
 
 
 class Scanning:
-    """Takes what the scanner reads to the interlock, to the PACS, or to whichever of them knows it, the interlock first;
-    and waits for a scanner that is not there."""
+    """Takes what the scanner reads to the interlock, or to the PACS, or to the first of them that knows it. Waits for a
+    scanner that is not there.
+    """
 
     def __init__(
         self,
