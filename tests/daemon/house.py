@@ -77,6 +77,7 @@ class Image:
     pixels: bytes = b"\x01\x02" * 50
     profile: str = "SHARE"
     sender: str = "CT1"
+    sop_class: str = "1.2.840.10008.5.1.4.1.1.2"
 
     @property
     def uid(self) -> str:
@@ -89,7 +90,7 @@ class Image:
     @property
     def dataset(self) -> bytes:
         dataset = Dataset()
-        dataset.SOPClassUID, dataset.SOPInstanceUID = "1.2.840.10008.5.1.4.1.1.2", self.uid
+        dataset.SOPClassUID, dataset.SOPInstanceUID = self.sop_class, self.uid
         dataset.StudyInstanceUID, dataset.SeriesInstanceUID = self.study_uid, f"{self.study_uid}.{self.series}"
         dataset.PatientName = f"{self.name}{self.patient}"
         dataset.PatientID = self.patient_id or f"{PATIENT_ID}-{self.patient}"
@@ -177,7 +178,8 @@ class House:
         """On the association `peer`, else on one of its own for each image."""
         receipts = []
         for image in several:
-            what = arrival(image.uid, called_ae_title=image.profile, calling_ae_title=image.sender)
+            titles = {"called_ae_title": image.profile, "calling_ae_title": image.sender}
+            what = arrival(image.uid, sop_class_uid=image.sop_class, **titles)
             receipts.append(await store(self.spool, image.dataset, what))
             on = peer or self.call(image.sender, image.profile)
             self.receiving.stored(receipts[-1], on)

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
-from collections import defaultdict
-from pathlib import Path
-from typing import Any
 
 import pytest
 
 from appliance.daemon.peers import KnownPeer, Peers, UnknownPeers
 from appliance.dicom.pdu import AssociateRequest, Rejection
 from tests.daemon.conftest import MakeHouse
-from tests.daemon.house import House, Image, house, images, terms, uids
+from tests.daemon.house import House, Image, images, terms, uids
 from tests.fakes.vault import RememberingVault
 
 # -- the right patient -------------------------------------------------------------------------------------------------
@@ -27,52 +23,6 @@ async def test_two_patients_interleaved_get_two_slips_that_hold_their_own(box: H
     assert len(box.printer.jobs) == 2
     found = [set(box.opened(which=which).datasets) for which in (0, 1)]
     assert sorted(found, key=min) == [uids(a), uids(b)]
-
-
-@pytest.mark.parametrize("seed", range(4))
-async def test_random_interleavings_never_mix(tmp_path: Path, seed: int) -> None:
-    """25 a seed: patients, studies, series and repeats in any order, through a real spool and journal."""
-    chance = random.Random(seed)
-    for turn in range(25):
-        several = [
-            Image(patient=patient, study=study, series=series, number=number)
-            for patient in "AB"
-            for study in ("1", "2")
-            for series in (1, 2)
-            for number in range(1, chance.randrange(1, 4))
-        ]
-        several += chance.sample(several, chance.randrange(len(several) + 1)) if several else []
-        chance.shuffle(several)
-        async with house(tmp_path / f"{seed}-{turn}") as box:
-            box.start("receiving", "relaying")
-            for image in several:
-                await box.send(image)
-                if chance.random() < 0.3:
-                    await asyncio.sleep(0)
-            await box.settled_relay()
-            await check_shares(box, several)
-
-
-async def check_shares(box: House, sent: list[Image]) -> None:
-    """Each share at the vault holds one patient's images, all of them, and the manifest names that patient."""
-    wanted: dict[str, set[str]] = defaultdict(set)
-    for image in sent:
-        wanted[image.patient].add(image.uid)
-    found = {}
-    for row in await box.shares():
-        manifest = await manifest_of(box, row)
-        found[manifest.patient.id[-1]] = {instance.uid for instance in manifest.instances()}
-        assert manifest.patient.name[-1] == manifest.patient.id[-1]
-    assert found == wanted
-
-
-async def manifest_of(box: House, row: dict[str, Any]) -> Any:
-    from appliance.daemon.minting import open_share
-    from appliance.formats import manifest
-    from tests.daemon.house import KEY, Sealer
-
-    generation, sealed = box.vault.shares[row["share_id"]].manifest
-    return manifest.unseal(sealed, row["share_id"], generation, open_share(row, Sealer(KEY)).data_key)
 
 
 # -- doubt -------------------------------------------------------------------------------------------------------------
