@@ -43,7 +43,6 @@ KINDS = tuple(json.dumps([kind]) for kind in (Effect.PRINT_STAFF_SLIP, Effect.PR
 POLL_S = 5.0
 REFUSED_PAUSE_S = 3.0  # paper out, cover open: look again soon, staff stand before it
 UNDRAWN_PAUSE_S = 60.0
-HANDED_OUT = (SlipState.UNCONFIRMED, SlipState.PRINTED)
 DOUBTS_IN_A_ROW = 3  # unconfirmed slips after which the printer, not the paper, is the likely cause
 DOUBT_PAUSE_S = 60.0
 REHEARSAL_PAUSE_S = 45.0  # well again after a doubt, a printer must have printed within two minutes
@@ -311,8 +310,7 @@ class Printing:
     def _collect_staff_slip(self, tx: Transaction, effect: Row) -> tuple[Row, Row, Row] | None:
         slip, link = tx.one("slip", id=effect["slip"]), tx.one("link", id=effect["link"])
         share = tx.one("share", id=effect["share"])
-        dead = slip["state"] not in HANDED_OUT or link["state"] == LinkState.DESTROYED
-        if not dead and link["pin"] and share["sealed"]:
+        if link["pin"] and share["sealed"]:  # a link that is dead has forgotten its PIN
             return slip, link, share
         tx.do("effect_done", id=effect["id"])
         return None

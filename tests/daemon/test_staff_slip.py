@@ -204,7 +204,18 @@ async def test_a_slip_whose_page_asks_for_something_else_has_no_pin_to_show(box:
     assert Kind.PIN_SHOWN not in [event.kind for event in await box.trail()]
 
 
-# -- copies ------------------------------------------------------------------------------------------------------------
+# -- what a request wants ----------------------------------------------------------------------------------------------
+
+
+async def test_what_a_request_wants_on_the_slip_is_forgotten_with_the_share(box: House) -> None:
+    box.journal._statements["set_remarks"] = "UPDATE share SET remarks = :remarks"
+    await box.send(Image())
+    await box.settled()
+    await box.journal.run(lambda tx: tx.do("set_remarks", remarks=b"sealed"))
+    box.clock.advance(13 * 3600)
+    (share,) = await box.until_rows("shares", lambda rows: rows[0]["state"] == "closed", limit=9, step_s=5.0)
+    (kept,) = await box.rows("share", id=share["id"])
+    assert kept["remarks"] is None
 
 
 @pytest.mark.parametrize(("wanted", "papers"), [(0, 2), (1, 1), (3, 3), (500, 7)])

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image
 
+from appliance.core.completeness import Source, Verdict
 from appliance.formats import slip_layout as layout
+from appliance.formats import slip_pin
 from appliance.formats.languages import LANGUAGES
 from appliance.formats.slip_code import PaperTooNarrowError
+from appliance.formats.slip_lines import ELLIPSIS, wrap
 from appliance.formats.slip_sheet import GRID, Sheet
+from appliance.formats.slip_words import words
 from tests.escpos_reader import decode_qr
-from tests.pictures import URL
+from tests.pictures import FACE, URL, pin_face
 
 PAPERS = [384, 512, 576]
 LONG = "A sentence of many words that goes on until it needs more than one line"
@@ -32,6 +38,10 @@ def blocks(sheet: Sheet) -> list[Image.Image]:
         layout.table(sheet, [("Address", "10.20.0.5"), ("What is wrong", LONG * 2)]),
         layout.notices(sheet, [LONG, "The clock is wrong."]),
         layout.boxes(sheet, [LONG]),
+        layout.poster(sheet, "402 771"),
+        layout.barcode(sheet, "ACC20270112", LONG, "ACC20270112"),
+        layout.barcode(sheet, "not: coded", LONG, LONG),
+        layout.barcode(sheet, "", LONG, ""),
     ]
 
 
@@ -101,3 +111,33 @@ def test_a_sheet_tells_which_characters_it_could_not_print():
 def test_a_width_that_no_slip_fits_is_refused(dots):
     with pytest.raises(PaperTooNarrowError):
         Sheet(dots)
+
+
+def test_an_address_keeps_its_order_on_the_second_line_of_a_slip_that_runs_from_right_to_left():
+    sheet = Sheet(576, "ar")
+    kind = sheet.type(30)
+    first, second = kind.line("\u2068Dr Hill, Riverside Practice,\u2069"), kind.line("\u206812 Mill Lane\u2069")
+    room = first.width + 40
+    column = sheet.text("\u2068Dr Hill, Riverside Practice, 12 Mill Lane\u2069", kind, room, 3, even=False)
+    assert column.height == first.height + second.height
+    kept = column.crop((column.width - second.width, first.height, column.width, column.height))
+    assert kept.tobytes() == second.tobytes()
+
+
+@pytest.mark.parametrize("large", [False, True])
+@pytest.mark.parametrize("dots", [384, 576])
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_nothing_of_ours_on_a_slip_is_cut_short(language, dots, large):
+    """In the room that `slip_bitmap` and `slip_pin` give it: (text, size, bold, lines)."""
+    sheet = Sheet(dots, language, large)
+    sizes = sheet.sizes
+    verdicts = [Verdict(source, 12_345, 12_345, quiet_s=120.0) for source in Source]
+    verdicts += [Verdict(Source.QUERY, 12_000, 12_345, missing) for missing in (1, 345)]
+    said = words(replace(FACE, language=language, hand_to="x", note="x", barcode="1"))
+    told = slip_pin.words(replace(pin_face("en"), language=language))
+    texts = [(words(replace(FACE, language=language, verdict=one)).verdict, sizes.body, False, 4) for one in verdicts]
+    texts += [(label, sizes.label, False, 2) for label, _ in said.remarks] + [(said.barcode[1], sizes.label, False, 2)]
+    texts += [(told.heading, sizes.body, True, 3), (told.closing, sizes.body, True, 4)]
+    texts += [(told.pin, 2 * sizes.title, True, 1)] if not large else []  # that paper is never in large print
+    for text, size, bold, lines in texts:
+        assert not wrap(text, sheet.room, sheet.type(size, bold=bold).width, lines)[-1].endswith(ELLIPSIS), text
