@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from appliance.core.completeness import StudyState, together
 from appliance.core.link import LinkState
-from appliance.core.share import ShareState
+from appliance.core.share import ShareEvent, ShareState
 from appliance.core.slip import SlipState
 from appliance.core.table import Effect
 from appliance.daemon.judging import verdicts
@@ -28,6 +28,7 @@ class Facts:
     received: int
     relayed: int
     waits_for_all: bool  # its slip is printed when the study is complete
+    notes: list[Row]  # of its story
     now: float
 
     @classmethod
@@ -42,6 +43,7 @@ class Facts:
             counts["received"],
             counts["relayed"],
             any(effect["kind"] == Effect.MINT_LINK for effect in effects),
+            tx.all("events_of_share", share=share["id"]),
             now,
         )
 
@@ -55,17 +57,21 @@ def standing(facts: Facts) -> str:
     if state is ShareState.HELD:
         return _held(facts)
     if state is ShareState.REVOKED:
-        return "Revoked: no slip opens it, and the vault deletes its images. Send the study again for a new slip."
+        return _revoked(facts)
     return " ".join(filter(None, (_images(facts), _link(facts), _missing(facts))))
 
 
 def _held(facts: Facts) -> str:
-    decide = (
-        f"`slipway shares resolve {facts.id}` says how."
-        if facts.share["doubt"]
-        else f"`slipway shares release {facts.id}` hands it out, `slipway shares revoke {facts.id}` ends it."
-    )
-    return f"Waits for a person, as {facts.share['held_because']}: no slip, and nothing leaves the box. {decide}"
+    command = "resolve" if facts.share["doubt"] else "release"
+    because = facts.share["held_because"]
+    return f"Held, as {because}: no slip opens it. `slipway shares {command} {facts.id}` decides."
+
+
+def _revoked(facts: Facts) -> str:
+    joined = f"share {ShareEvent.JOINED}"
+    if any(note["what"].startswith(joined) for note in facts.notes):
+        return "Over: all that it had is in another share."
+    return "Revoked: no slip opens it, and its images are deleted. Send the study again for a new slip."
 
 
 def _images(facts: Facts) -> str:

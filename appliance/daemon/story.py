@@ -25,7 +25,6 @@ class Story:
     def __call__(self, tx: Transaction, row: Row) -> dict[str, Any]:
         """The whole story, of a share's row."""
         facts = Facts.of(tx, row, self._clock())
-        notes = tx.all("events_of_share", share=row["id"])
         share = self.head({**row, "instances": facts.received, "relayed": facts.relayed})
         share["studies"] = [{"state": study["state"], "source": study["source"]} for study in facts.studies]
         share["verdict"] = _verdict(facts.studies)
@@ -33,8 +32,8 @@ class Story:
         share["slips"] = [
             {"number": slip["number"], "state": slip["state"], "copy": slip["copy"]} for slip in facts.slips
         ]
-        share["events"] = [{"at": local(note["at"]), "what": note["what"], "by": note["by"]} for note in notes]
-        beats = folded(Telling(facts, notes).beats())
+        share["events"] = [{"at": local(note["at"]), "what": note["what"], "by": note["by"]} for note in facts.notes]
+        beats = folded(Telling(facts).beats())
         share["story"] = [{"at": local(beat.at), "what": beat.sentence} for beat in beats]
         share["now"] = standing(facts)
         return share

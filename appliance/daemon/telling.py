@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from appliance.core.slip import SlipEvent
@@ -40,13 +40,14 @@ Say = Callable[["Telling", "re.Match[str]", Row], "Beat | str"]
 class Telling:
     """Goes through the notes in order and remembers what later sentences need of earlier ones."""
 
-    def __init__(self, facts: Facts, notes: Sequence[Row]) -> None:
+    def __init__(self, facts: Facts) -> None:
         self._facts = facts
-        self._notes = notes
+        self._notes = facts.notes
         self._slips = {slip["number"]: slip for slip in facts.slips}
         self._links = {link["id"]: link for link in facts.links}
         self._until = 0.0
         self._paper = False  # whether a slip was out
+        self._of_what = ""  # of which images a verdict speaks, once there are several studies
         self._at = 0  # place of the note that is told
         last = {match[1]: place for place, match in self._found(_SLIP)}
         self._last_of_slip = set(last.values())
@@ -84,6 +85,7 @@ class Telling:
         if not before:
             return f"{sender} sent {'an image' if count == 1 else f'the first of {images(count)}'}; share opened."
         if match["what"] == "another study":
+            self._of_what = " of a study"
             it = "; the same slip shows it" if self._paper else ""
             return f"{sender} sent another study, {images(count)}{it}."
         it = "; the same slip shows them" if self._paper else ""
@@ -91,18 +93,16 @@ class Telling:
 
     def verdict(self, match: re.Match[str], note: Row) -> Beat:
         here, expected, by_whom, missing = match["here"], match["expected"], match["by_whom"], match["missing"]
-        of_what = " of a study" if len(self._facts.studies) > 1 else ""
         every = "" if missing else "All "
-        what = f"{every}{here} of {expected} images{of_what} are here, {by_whom}."
+        are = "image{} is" if expected == "1" else "images{} are"
+        what = f"{every}{here} of {expected} {are.format(self._of_what)} here, {by_whom}."
         if missing:
             what = f"{what[:-1]}: {missing} {'is' if missing == '1' else 'are'} missing."
         return Beat(note["at"], what, "verdict")
 
     def quiet(self, match: re.Match[str], note: Row) -> Beat:
-        of_what = " of a study" if len(self._facts.studies) > 1 else ""
-        return Beat(
-            note["at"], f"No more images{of_what} for {match[1]} s; nobody has checked that these are all.", "verdict"
-        )
+        what = f"No more images{self._of_what} for {match[1]} s; nobody has checked that these are all."
+        return Beat(note["at"], what, "verdict")
 
     def vault(self, match: re.Match[str], note: Row) -> Beat:
         count = int(match[1])
@@ -166,12 +166,12 @@ def _always(sentence: str) -> Say:
     return lambda _telling, _match, note: _by(note, sentence)
 
 
-def _done(what: str, by_nobody: str, after: str) -> Say:
+def _done(what: str, by_nobody: str) -> Say:
     """What somebody did, with the reason given."""
 
     def say(_telling: Telling, match: re.Match[str], note: Row) -> str:
         why = f": {match['why']}" if match["why"] else ""
-        return (f"{note['by']} {what}{why}." if note["by"] else f"{by_nobody}{why}.") + after
+        return f"{note['by']} {what}{why}." if note["by"] else f"{by_nobody}{why}."
 
     return say
 
@@ -186,6 +186,11 @@ def _requested(_telling: Telling, match: re.Match[str], _note: Row) -> str:
 
 def _held(_telling: Telling, match: re.Match[str], _note: Row) -> str:
     return f"Held for a person: {match[1]}."
+
+
+def _joined(_telling: Telling, match: re.Match[str], note: Row) -> str:
+    where = f"its images are in share {match['why']} now."
+    return f"{note['by']} joined it to another: {where}" if note["by"] else f"It joined another: {where}"
 
 
 _WHY = "(?:: (?P<why>.*))?"
@@ -204,9 +209,18 @@ _NOTES: tuple[tuple[re.Pattern[str], Say], ...] = tuple(
         (_SLIP.pattern, Telling.slip),
         (r"asked for by (.+) \((.+)\)", _requested),
         (r"share opened: (.*)", _held),
-        ("share released" + _WHY, _done("handed it out", "It was handed out", "")),
-        ("share reprinted" + _WHY, _done("asked for another slip", "Another slip was asked for", "")),
-        ("share revoked" + _WHY, _done("revoked it", "It was revoked", " Its slip opens nothing any more.")),
+        (
+            r"share (\S+) joined it",
+            lambda _telling, match, note: _by(note, f"The images of share {match[1]} joined it."),
+        ),
+        ("share joined to another share" + _WHY, _joined),
+        ("share taken back" + _WHY, _done("took it back", "It was taken back")),
+        ("share approved" + _WHY, _done("approved it", "It was approved")),
+        (r"approvals are void: (.*)", lambda _telling, match, _note: f"Approvals count no more: {match[1]}."),
+        (r"no longer asked for by (.*)", lambda _telling, match, _note: f"{match[1]} does not ask for it any more."),
+        ("share released" + _WHY, _done("handed it out", "It was handed out")),
+        ("share reprinted" + _WHY, _done("asked for another slip", "Another slip was asked for")),
+        ("share revoked" + _WHY, _done("revoked it", "It was revoked")),
         ("share refused a link", _always("The vault refused its link, so it waits for a person.")),
         ("share delivered", _always("The visit is over and all is delivered: the box has forgotten its keys.")),
         ("link expired", _always("Its time is over: the slip opens nothing until somebody extends it.")),

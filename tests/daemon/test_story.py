@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from appliance.daemon.standing import moment
+from appliance.daemon.standing import Facts, moment
+from appliance.daemon.telling import Telling
 from appliance.ports import PrintOutcome
 from tests.daemon.conftest import CANARIES, MakeHouse
 from tests.daemon.house import QUIET_S, House, Image, images
@@ -100,8 +101,8 @@ async def test_a_held_share_says_why_and_what_decides_it(box: House) -> None:
     share = await shown(box)
     assert share["state"] == "held"
     assert share["story"][1]["what"].startswith("Held for a person: ")
-    assert share["now"].startswith("Waits for a person, as ")
-    assert "`slipway shares re" in share["now"]
+    assert share["now"].startswith("Held, as the images carry no Patient ID: ")
+    assert f"`slipway shares resolve {share['id']}`" in share["now"]
 
 
 async def test_who_revoked_it_and_why_is_told(box: House) -> None:
@@ -110,7 +111,7 @@ async def test_who_revoked_it_and_why_is_told(box: House) -> None:
     await shown(box, command="shares-revoke", why="wrong patient at the desk", by="anna")
     await box.settled()
     said = await told(box)
-    assert "anna revoked it: wrong patient at the desk. Its slip opens nothing any more." in said
+    assert "anna revoked it: wrong patient at the desk." in said
     assert (await shown(box))["now"].startswith("Revoked: no slip opens it")
 
 
@@ -136,6 +137,39 @@ async def test_an_expired_slip_says_how_it_is_switched_on_again(box: House) -> N
     share = await shown(box)
     assert "Its time is over: the slip opens nothing until somebody extends it." in [s["what"] for s in share["story"]]
     assert f"`slipway shares extend {share['id']}` makes the same slip open it again" in share["now"]
+
+
+@pytest.mark.parametrize(
+    ("note", "by", "sentence"),
+    [
+        ("share taken back: not hers", "anna", "anna took it back: not hers."),
+        ("share approved", "ben", "ben approved it."),
+        ("approvals are void: another study came", "", "Approvals count no more: another study came."),
+        ("share released: the report is here", "", "It was handed out: the report is here."),
+        ("share released", "anna", "anna handed it out."),
+        ("share 1a2b3c4d joined it", "anna", "anna: The images of share 1a2b3c4d joined it."),
+        ("share joined to another share: 5e6f7081", "", "It joined another: its images are in share 5e6f7081 now."),
+        ("share reprinted: torn", "anna", "anna asked for another slip: torn."),
+        ("share delivered", "", "The visit is over and all is delivered: the box has forgotten its keys."),
+        ("asked for by PACS1 (media-creation)", "", "PACS1 asked for it (media creation)."),
+        ("no longer asked for by PACS1", "", "PACS1 does not ask for it any more."),
+        ("slip S-00001 refused", "", "The printer did not take slip S-00001: it waits."),
+        (
+            "slip S-00001 lost",
+            "",
+            "Nobody knows whether slip S-00001 came out: its code opens nothing any more, another is printed.",
+        ),
+        ("slip S-00001 released by wristband", "", "The patient's wristband was scanned: slip S-00001 may be printed."),
+        ("register-link: the vault refused it", "", "The vault: the vault refused it."),
+        ("1 of 1 images, as they were asked for", "", "All 1 of 1 image is here, as they were asked for."),
+        ("link minted", "", None),
+        ("share left without a link", "", None),
+    ],
+)
+def test_what_is_noted_tersely_is_told_in_sentences(note: str, by: str, sentence: str | None) -> None:
+    noted = {"at": 1_795_000_000.0, "what": note, "by": by}
+    facts = Facts({}, [], [], [], 1, 1, waits_for_all=False, notes=[noted], now=1_795_000_000.0)
+    assert [beat.sentence for beat in Telling(facts).beats()] == ([sentence] if sentence else [])
 
 
 async def test_a_note_that_nobody_knows_is_told_as_it_stands(box: House) -> None:

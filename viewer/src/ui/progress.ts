@@ -37,7 +37,7 @@ export class Progress {
     this.bar.value = here;
     this.missing.textContent = !growing && manifest.verdict?.missing ? words.missingNext : "";
     this.added.textContent = growing ? "" : lastAdded(manifest);
-    this.exact.textContent = manifest.source;
+    this.exact.textContent = manifest.source.charAt(0).toUpperCase() + manifest.source.slice(1);
     this.forDoctors.hidden = growing || !manifest.source;
   }
 }

@@ -72,7 +72,9 @@ export class StudyScreen {
     this.manifest = manifest;
     this.trouble(undefined);
     this.patient.textContent = personName(manifest.patient.name) || words.unknownName;
-    this.about.textContent = [...manifest.studies.map(studyLine), manifest.site].filter(Boolean).join(" · ");
+    // Several studies have headings of their own.
+    const what = manifest.studies.length > 1 ? [] : manifest.studies.map(studyLine);
+    this.about.textContent = [...what, manifest.site].filter(Boolean).join(" · ");
     this.news.update(manifest);
     this.progress.update(manifest);
     this.updateGroups(manifest);
