@@ -396,3 +396,68 @@ def test_damaged_real_heads_never_raise(
     for at, value in flips:
         damaged[at % len(damaged)] = value
     assert_sane(read_attributes(bytes(damaged[:cut]), transfer_syntax, whole=False))
+
+
+# -- what release rules look at ----------------------------------------------------------------------------------------
+
+CODE_VALUE, OTHER = 0x00080100, 0x00080102
+SEQUENCES = (0x00081032, 0x00321064)
+BODY_PART = element(0x00180015, b"CS", b"BREAST")
+
+
+def explicit_sequence(tag: int, *items: bytes) -> bytes:
+    return element(tag, b"SQ", b"".join(item(len(one)) + one for one in items))
+
+
+def open_sequence(tag: int, *items: bytes) -> bytes:
+    return opened(tag) + b"".join(item() + one + ITEM_END for one in items) + SEQUENCE_END
+
+
+def code(value: bytes) -> bytes:
+    return element(CODE_VALUE, b"SH", value) + element(OTHER, b"SH", b"99TEST")
+
+
+def with_procedures(data: bytes, syntax: str = LITTLE) -> Attributes:
+    return read_attributes(data, syntax, whole=True, procedures=True)
+
+
+@pytest.mark.parametrize("write", [explicit_sequence, open_sequence])
+@pytest.mark.parametrize("tag", SEQUENCES)
+def test_each_code_of_a_procedure_is_read_where_it_is_asked_for(write, tag) -> None:
+    parts = {0x00080018: SOP, tag: write(tag, code(b"RPID16"), code(b"X1")), 0x00180015: BODY_PART, 0x00280010: ROWS}
+    data = b"".join(parts[at] for at in sorted(parts))
+    assert with_procedures(data).procedure_codes == ("RPID16", "X1")
+    assert with_procedures(data).problem == ""
+    assert read_whole(data).procedure_codes == ()
+    assert read_whole(data).body_part == with_procedures(data).body_part == "BREAST"
+
+
+def test_a_code_in_implicit_little_endian_and_one_within_another_are_read() -> None:
+    inner = implicit(CODE_VALUE, b"AB") + implicit(0x00081032, item(10) + implicit(CODE_VALUE, b"CD"))
+    data = implicit(0x00080018, b"1.2.3\0") + implicit(0x00321064, item(len(inner)) + inner)
+    assert with_procedures(data, IMPLICIT).procedure_codes == ("AB", "CD")
+
+
+def test_a_code_in_big_endian_is_read() -> None:
+    value = element(CODE_VALUE, b"SH", b"RPID16", ">")
+    items = struct.pack(">HHI", 0xFFFE, 0xE000, len(value)) + value
+    data = element(0x00080018, b"UI", b"1.2.3\0", ">") + element(0x00321064, b"SQ", items, ">")
+    assert with_procedures(data, BIG).procedure_codes == ("RPID16",)
+
+
+def test_more_codes_than_are_read_is_a_problem_and_no_silence() -> None:
+    many = explicit_sequence(0x00081032, *[code(b"%06d" % n) for n in range(1000)])
+    assert with_procedures(SOP + many).problem == dataset_head.TOO_LARGE
+    assert read_whole(SOP + many).problem == ""
+
+
+def test_a_head_that_ends_before_the_procedure_is_a_problem_only_where_it_counts() -> None:
+    head = SOP + ROWS
+    assert read_attributes(head, LITTLE, whole=False, procedures=True).problem == dataset_head.BEYOND_HEAD
+    assert read_attributes(head, LITTLE, whole=False).problem == ""
+
+
+@given(st.binary(max_size=200))
+def test_whatever_stands_in_the_sequence_nothing_is_raised(junk) -> None:
+    with_procedures(SOP + element(0x00081032, b"SQ", junk) + ROWS)
+    with_procedures(SOP + element(0x00081032, b"SQ", b"\x08\0\0\1SH" + junk))
