@@ -71,3 +71,21 @@ async def test_a_study_says_when_its_newest_image_came(box: House) -> None:
     await box.settled()
     assert first <= late - 600
     assert [one.added >= late for one in box.opened().manifest.studies] == [False, True]
+
+
+async def test_a_verdict_that_came_while_a_manifest_was_under_way_is_owed_another(box: House) -> None:
+    await box.send(Image())
+    await box.settled()
+    await box.stop("relaying")
+    manifesting = box.relaying._manifesting
+    await box.journal.run(lambda tx: tx.do("share_dirty", id=1))
+    box.clock.advance(QUIET_S + 1)
+    await box.until_rows("studies", lambda rows: rows[0]["state"] == "quiet", share=1)
+    await claimed(box, Image(), 4)
+    await box.journal.run(lambda tx: box.judging.heard(tx, box.claims.study_key(Image().study_uid)))
+    under_way = await manifesting.next(1)
+    assert under_way is not None
+    await claimed(box, Image(), 5)
+    await box.journal.run(lambda tx: box.judging.heard(tx, box.claims.study_key(Image().study_uid)))
+    await manifesting.published(under_way)
+    assert (await box.rows("share", id=1))[0]["dirty"]

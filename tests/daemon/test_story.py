@@ -87,6 +87,17 @@ async def test_images_that_trickle_in_are_one_arrival_with_one_verdict(box: Hous
     assert late[2] == "No more images for 30 s; nobody has checked that these are all."
 
 
+async def test_that_all_is_at_the_vault_is_told_once_whoever_speaks_of_it_later(box: House) -> None:
+    await box.send(*images("A", 3))
+    await quiet(box)
+    await claimed(box, Image(), 3)
+    await box.journal.run(lambda tx: box.judging.heard(tx, box.claims.study_key(Image().study_uid)))
+    await box.until_rows("studies", lambda rows: rows[0]["state"] == "complete", share=1)
+    await box.settled()
+    noted = [row["what"] for row in await box.rows("events_of_share", share=1)]
+    assert noted.count("all 3 at the vault") == 1
+
+
 async def test_a_further_study_of_the_visit_is_told_as_one(box: House) -> None:
     await box.send(*images("A", 2))
     await quiet(box)
@@ -136,7 +147,10 @@ async def test_an_expired_slip_says_how_it_is_switched_on_again(box: House) -> N
     await box.until_rows("links", lambda rows: rows[0]["state"] == "expired", share=1)
     share = await shown(box)
     assert "Its time is over: the slip opens nothing until somebody extends it." in [s["what"] for s in share["story"]]
-    assert f"`slipway shares extend {share['id']}` makes the same slip open it again" in share["now"]
+    (link,) = await box.rows("links", share=1)
+    until_when = moment(link["expires_at"] + link["grace_s"], box.clock.now())
+    again = f"`slipway shares extend {share['id']}` makes the same slip open it again, until {until_when}."
+    assert share["now"].endswith(again)
 
 
 @pytest.mark.parametrize(
