@@ -194,6 +194,12 @@ WHERE claim.source = :source AND claim.claim_key = :claim_key AND NOT EXISTS (
     SELECT 1 FROM instance JOIN share ON share.id = instance.share
     WHERE instance.sop_key = named.sop_key AND instance.duplicate = 0 AND share.state IN ('open', 'held'));
 
+-- name: announced_and_missing
+SELECT named.sop_key, named.sealed FROM claimed_instance AS named JOIN claim ON claim.id = named.claim
+WHERE claim.source = 'notification' AND claim.study_key = :study_key AND claim.ended = 1 AND NOT EXISTS (
+    SELECT 1 FROM instance
+    WHERE instance.sop_key = named.sop_key AND instance.duplicate = 0 AND instance.share = :share);
+
 -- name: drop_old_claims
 DELETE FROM claim WHERE at < :before AND NOT EXISTS (
     SELECT 1 FROM study JOIN share ON share.id = study.share

@@ -129,6 +129,11 @@ class Claims:
         rows = tx.all("missing_of_claim", source=str(source), claim_key=self.key(source, uid))
         return [Named(*self._sealer.open_json(b"claimed" + row["sop_key"], row["sealed"])) for row in rows]
 
+    def announced_and_missing(self, tx: Transaction, study: Row) -> list[Named]:
+        """What notifications name of a study and its share does not have."""
+        rows = tx.all("announced_and_missing", study_key=study["study_key"], share=study["share"])
+        return [Named(*self._sealer.open_json(b"claimed" + row["sop_key"], row["sealed"])) for row in rows]
+
     def _add(
         self,
         tx: Transaction,

@@ -9,6 +9,8 @@ from typing import Any
 from appliance.daemon.auditing import Trail
 from appliance.daemon.bell import Bell
 from appliance.daemon.checking import Checking
+from appliance.daemon.completing import Completing
+from appliance.daemon.fetching import Fetching
 from appliance.daemon.pacs_watch import PacsWatch
 from appliance.daemon.pull_desk import PullDesk
 from appliance.daemon.pulling import Pulling
@@ -24,13 +26,14 @@ class PacsParts:
     watch: PacsWatch
     checking: Checking | None
     pulling: Pulling
+    completing: Completing
     desk: PullDesk
 
     def is_pending(self, study_key: bytes) -> bool:
         return self.checking is not None and self.checking.is_pending(study_key)
 
     def workers(self) -> list[Coroutine[Any, Any, None]]:
-        return [self.pulling.run(), *([self.checking.run()] if self.checking else [])]
+        return [self.pulling.run(), self.completing.run(), *([self.checking.run()] if self.checking else [])]
 
 
 def pacs_parts(
@@ -63,11 +66,13 @@ def pacs_parts(
         again_s=check_again_s,
         every_s=every_s,
     )
-    pulling = Pulling(journal, watch, requests, claims, trail, sealer, bell, clock.now, poll_s=every_s)
+    fetching = Fetching(journal, watch, trail, sealer)
+    pulling = Pulling(journal, fetching, requests, claims, bell, clock.now, poll_s=every_s)
+    completing = Completing(journal, fetching, claims, transfers, clock.now, clock.monotonic, every_s=every_s)
     desk = PullDesk(
         journal, watch, pulling, requests, wishes.requesting, claims, trail, bell, clock.now, profiles, title
     )
-    return PacsParts(watch, checking if check else None, pulling, desk)
+    return PacsParts(watch, checking if check else None, pulling, completing, desk)
 
 
 async def _no_pacs(_: dict[str, Any]) -> Any:

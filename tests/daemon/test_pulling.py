@@ -322,3 +322,36 @@ async def test_a_pushed_workitem_for_a_whole_study_pulls_it(make_pulled: MakePul
         await asking.push(pulled.box, study_uid=STUDY)
         await asking.until_step(pulled.box, "COMPLETED")
         assert [wanted.study_uid for wanted, _ in pulled.pacs.retrieved] == [STUDY]
+
+
+async def test_what_a_notification_names_of_a_shared_study_is_pulled_and_of_another_is_not(
+    make_pulled: MakePulled,
+) -> None:
+    other = images("B", 2)
+    async with make_pulled(GoodPacs(study_of(Image(), 3)), [*THREE, *other]) as pulled:
+        pulled.box.tasks["completing"] = asyncio.create_task(pulled.parts.completing.run())
+        await asking.announce(pulled.box, *other, uid="1.2.826.4711.9.9")
+        await pulled.box.send(THREE[0])
+        await asking.announce(pulled.box, *THREE)
+        await pulled.after(10)
+        assert pulled.pacs.retrieved == []
+        await pulled.after(6)
+        await pulled.box.until_rows(
+            "studies", lambda rows: rows and rows[0]["state"] == "complete", share=1, step_s=0.3
+        )
+        ((wanted, profile),) = pulled.pacs.retrieved
+        assert ({one.sop_instance_uid for one in wanted.instances}, profile) == ({i.uid for i in THREE[1:]}, "SHARE")
+        assert len(await pulled.box.shares()) == 1
+
+
+async def test_what_a_notification_names_and_the_pacs_does_not_send_is_asked_for_three_times(
+    make_pulled: MakePulled,
+) -> None:
+    async with make_pulled(RefusingPacs(), THREE) as pulled:
+        pulled.box.tasks["completing"] = asyncio.create_task(pulled.parts.completing.run())
+        await pulled.box.stop("sweeping")
+        await pulled.box.send(THREE[0])
+        await asking.announce(pulled.box, *THREE)
+        for _ in range(6):
+            await pulled.after(20)
+        assert len(pulled.pacs.retrieved) == 3
