@@ -84,12 +84,13 @@ class Archive:
 
 @dataclass(frozen=True)
 class Patience:
-    """How long a PACS may take; nothing is waited for without end."""
+    """How long a PACS may take, and how much; nothing is waited for without end."""
 
     connect_s: float = 5.0
     answer_s: float = 15.0  # to an association request, to a release, and between two matches
     find_s: float = 60.0  # for all matches of a question
     silence_s: float = 600.0  # amid a retrieval: archives fetch from tape, and need not tell how far they are
+    largest_bytes: int = 1 << 28  # of an instance by C-GET: it is in memory while it arrives; C-MOVE has no such bound
 
 
 @dataclass(frozen=True)

@@ -68,6 +68,7 @@ class Line:
         self._entity = _Entity(ae_title=calling)
         self._association: Any = None  # while it is connected
         self._cut = False
+        self._amid = 0  # bytes of the message that is arriving
         self._received: list[bytes] = []  # datasets of matches, as they came
 
     # -- its life --------------------------------------------------------------------------------------------------
@@ -125,8 +126,9 @@ class Line:
         receive = sock.recv
 
         def bounded(length: int) -> bytearray:
-            if length > LONGEST_PDU:
-                raise OSError("a PDU is too long")
+            self._amid += length
+            if length > LONGEST_PDU or self._amid > self._patience.largest_bytes:
+                raise OSError("too long")
             taken: bytearray = receive(length)
             return taken
 
@@ -182,7 +184,7 @@ class Line:
 
     def _collect(self, event: Any) -> None:
         """In pynetdicom's thread. The bytes are kept for our own reader, which is bounded and does not guess."""
-        message = event.message
+        message, self._amid = event.message, 0
         if type(message).__name__ == "C_FIND_RSP" and len(self._received) <= MOST_MATCHES:
             self._received.append(message.data_set.getvalue())
 
@@ -223,6 +225,10 @@ class Line:
         return counts
 
     def _failed(self, service: str, status: int | None) -> SlipwayError:
+        if self._amid > self._patience.largest_bytes:
+            hint = 'Set [pacs] retrieve = "move": the PACS then sends to the box, which has no such bound.'
+            largest_mb = self._patience.largest_bytes >> 20
+            return PacsRefusedError(f"an image is larger than {largest_mb} MB, too much for C-GET", hint=hint)
         if status is None and self._in_use().acse.is_aborted():
             return pacs_answers.hung_up(service)
         return pacs_answers.failed(service, status, self._calling)

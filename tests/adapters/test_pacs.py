@@ -321,9 +321,8 @@ async def test_what_comes_by_c_get_is_taken_as_from_a_sender_of_that_address(spo
 
 async def test_an_instance_that_has_no_room_is_not_taken_and_the_pacs_is_told_so(spool: FileSpool) -> None:
     reception = OpenReception()
-    with archive(gives(image()), model=GET) as where:
-        with pytest.raises(PacsUnreachableError, match="A702"):
-            await retrieved(where, "get", spool=FullSpool(spool), reception=reception)
+    with archive(gives(image()), model=GET) as where, pytest.raises(PacsUnreachableError, match="A702"):
+        await retrieved(where, "get", spool=FullSpool(spool), reception=reception)
     assert [type(one) for one in reception.complaints] == [SpoolFullError]
 
 
@@ -448,3 +447,10 @@ async def test_nothing_of_a_patient_is_logged(caplog: pytest.LogCaptureFixture, 
 def test_a_box_that_asks_no_pacs_does_not_load_what_it_would_take() -> None:
     program = "import appliance.daemon.compose, sys; sys.exit('pynetdicom' in sys.modules or 'pydicom' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+async def test_an_instance_that_would_fill_the_memory_is_refused(spool: FileSpool) -> None:
+    big = image()
+    big.add_new(0x7FE00010, "OW", bytes(200_000))
+    with archive(gives(big), model=GET) as where, pytest.raises(PacsRefusedError, match="too much for C-GET"):
+        await retrieved(where, "get", spool=spool, patience=Patience(largest_bytes=100_000))
