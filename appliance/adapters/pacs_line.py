@@ -94,6 +94,8 @@ class Line:
         entity.connection_timeout, entity.acse_timeout = patience.connect_s, patience.answer_s
         entity.dimse_timeout = patience.silence_s if take or self._is_move(proposals) else patience.answer_s
         entity.network_timeout = patience.silence_s
+        entity.implementation_class_uid = pdu.IMPLEMENTATION_CLASS_UID
+        entity.implementation_version_name = pdu.IMPLEMENTATION_VERSION_NAME
         handlers: list[Any] = [(evt.EVT_CONN_OPEN, self._connected), (evt.EVT_DIMSE_RECV, self._collect)]
         if take is not None:
             handlers.append((evt.EVT_C_STORE, lambda event: take(event.request, str(event.context.transfer_syntax))))

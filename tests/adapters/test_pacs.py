@@ -22,6 +22,7 @@ from pynetdicom import AE, evt
 from appliance.adapters.pacs import MOST_CONTEXTS, Archive, DicomPacs, Patience, get_proposals
 from appliance.adapters.pacs_answers import FIND, GET, MOVE
 from appliance.adapters.spool import FileSpool
+from appliance.dicom import pdu
 from appliance.errors import NothingFoundError, PacsRefusedError, PacsUnreachableError, SlipwayError, SpoolFullError
 from appliance.formats.sealed import Sealer
 from appliance.ports import FoundInstance, Retrieved, Wanted
@@ -428,6 +429,18 @@ async def test_classes_that_do_not_fit_one_association_come_on_several(spool: Fi
     assert len(proposed) > 1
     assert max(map(len, proposed)) <= MOST_CONTEXTS
     assert {uid for one in proposed for uid in one} == {GET, *classes}
+
+
+async def test_it_calls_itself_by_the_boxs_own_implementation() -> None:
+    seen: list[str] = []
+
+    def look(event: Any) -> Iterator[Any]:
+        seen.append(str(event.assoc.requestor.implementation_class_uid))
+        yield from ()
+
+    with archive(look) as where:
+        await pacs_of(where).find_studies(accession_number="A1")
+    assert seen == [pdu.IMPLEMENTATION_CLASS_UID]
 
 
 # -- what it leaves ----------------------------------------------------------------------------------------------------
