@@ -122,6 +122,7 @@ class DicomwebServer:
             await storing.settle()
         except (SlipwayError, OSError, web.RequestPayloadError) as error:
             await storing.settle()
+            _let_go(error)
             self._end_early(storing.report, error, peer)
         finally:
             self._reception.closed(peer)
@@ -133,7 +134,7 @@ class DicomwebServer:
         known = error if isinstance(error, SlipwayError) else ProtocolError(broken, hint=WHOLE_HINT)
         self._reception.complained(peer.address, known, peer)
         if isinstance(error, OSError):
-            raise error
+            raise ConnectionResetError
         if isinstance(known, WebError):
             raise known
         if isinstance(known, TooManyError):
@@ -178,6 +179,13 @@ class DicomwebServer:
         return response
 
 
+def _let_go(error: BaseException | None) -> None:
+    """Its traceback holds frames that hold what holds it: a MiB and more of buffers would wait for the collector."""
+    while error is not None:
+        error.__traceback__ = None
+        error = error.__cause__ or error.__context__
+
+
 def _status(report: StoreReport) -> HTTPStatus:
     if report.stored:
         return HTTPStatus.ACCEPTED if report.failed else HTTPStatus.OK
@@ -198,7 +206,9 @@ class _Unexpected(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         error = record.exc_info[1] if record.exc_info else None
-        if error is not None and not isinstance(error, HttpProcessingError):  # a malformed request is its sender's
+        if isinstance(error, HttpProcessingError):  # a malformed request is its sender's
+            _let_go(error)
+        elif error is not None:
             context = {"message": "a request failed", "exception": error, "transport": None}
             asyncio.get_running_loop().call_exception_handler(context)
 

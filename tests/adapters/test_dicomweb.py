@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import gc
 import hashlib
 import resource
 import ssl
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from appliance.adapters.dicomweb import DicomwebServer
 from appliance.adapters.disk_queue import DiskQueue
 from appliance.adapters.spool import FileSpool
 from appliance.adapters.spool_log import Disk
+from appliance.adapters.stow import UNSETTLED
 from appliance.adapters.web_admission import WRONG_TOKENS, Client
 from appliance.adapters.web_door import Limits
 from appliance.errors import FloodError, SpoolFullError, TokenWrongError
@@ -289,6 +291,7 @@ async def test_what_is_asked_in_another_way_is_answered_with_a_sentence(
     if status != 200:
         assert set(answer.json) == {"error", "what", "do"}
         assert all(answer.json.values())
+        assert answer.headers["connection"] == "close", "a body that is not read must not be taken for a request"
     if status == 405:
         assert answer.headers["allow"] == "POST"
     assert not any(name.startswith("access-control") for name in answer.headers)
@@ -417,6 +420,17 @@ async def test_what_could_not_be_synced_is_not_said_to_be_stored(open_door: Open
     assert [uid for answer in answers if answer.status == 200 for uid in answer.uids("00081199")] == stored
 
 
+async def test_a_disk_that_fills_up_amid_a_request_fails_what_it_does_not_hold(open_door: Open) -> None:
+    files = [file(f"1.{n}", dataset(f"1.{n}", after=noise(400_000, seed=n))) for n in range(4)]
+    async with open_door(disk=lambda: FailingWriteDisk(6, errno.ENOSPC)) as door:
+        answer = await door.post(multipart(*files))
+        stored = [receipt.arrival.sop_instance_uid for receipt in door.reception.receipts]
+        assert (await door.post(multipart(files[0]))).status == 200, "it goes on when there is space"
+    assert answer.status == 202
+    assert sorted(answer.uids("00081199")) == sorted(stored)
+    assert answer.reasons == [OUT_OF_RESOURCES]
+
+
 async def test_no_answer_comes_before_the_disk_has_it(open_door: Open) -> None:
     disk = SlowDisk()
     async with open_door(disk=lambda: disk) as door, await WebPeer.call(door.port) as peer:
@@ -427,6 +441,24 @@ async def test_no_answer_comes_before_the_disk_has_it(open_door: Open) -> None:
         assert door.reception.receipts == []
         disk.catch_up()
         assert (await asking).status == 200
+
+
+class Counting(OpenReception):
+    asked = 0
+
+    def refuse(self, peer: Peer) -> None:
+        self.asked += 1
+
+
+async def test_few_instances_at_once_wait_for_the_disk(open_door: Open) -> None:
+    disk, reception = SlowDisk(), Counting()
+    async with open_door(disk=lambda: disk, reception=reception) as door, await WebPeer.call(door.port) as peer:
+        asking = asyncio.create_task(peer.post(multipart(*(file(f"1.{n}") for n in range(50)))))
+        await door.until(lambda: disk.under_way)
+        await asyncio.sleep(0.1)
+        assert reception.asked <= 1 + UNSETTLED
+        disk.catch_up()
+        assert len((await asking).uids("00081199")) == 50
 
 
 async def test_a_disk_that_falls_behind_stops_the_sender(open_door: Open) -> None:
@@ -471,13 +503,19 @@ async def test_a_body_that_breaks_off_says_so(door: Door, last: str) -> None:
     assert (await door.post(multipart(file(), last=""))).status == 400
 
 
-async def test_a_chunk_that_lies_about_its_size_ends_the_request(door: Door) -> None:
-    async with await WebPeer.call(door.port) as peer:
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_a_chunk_that_lies_about_its_size_ends_the_request(open_door: Open, *, at_once: bool) -> None:
+    """aiohttp does not tell a request that has begun; then its silence does."""
+    async with open_door(limits=Limits(silence_s=0.3, close_s=0.1)) as door, await WebPeer.call(door.port) as peer:
         await peer.head(Transfer_Encoding="chunked")
-        body = multipart(file())
-        await peer.send(f"{len(body):x}\r\n".encode() + body + b"garbage")
-        assert (await peer.answer()).status in (400, 202)
+        body = multipart(file())[:-10]
+        await peer.send(b"%x\r\n" % len(body) + body + (b"garbage" if at_once else b""))
+        if not at_once:
+            await door.until(lambda: door.reception.inside)
+            await peer.send(b"garbage")
+        assert (await peer.answer()).status == (400 if at_once else 408)
         await peer.hung_up()
+        assert door.contents == []
 
 
 async def test_more_instances_than_a_request_may_hold_are_not_read(open_door: Open) -> None:
@@ -497,6 +535,7 @@ async def test_a_body_that_drips_is_dropped(open_door: Open) -> None:
         await peer.send(multipart(file("1.1"), last="\r\n\r\n"))
         dripping = asyncio.create_task(_drip(peer))
         assert (await peer.answer()).status == 408
+        assert not dripping.done(), "it was not the silence after it"
         dripping.cancel()
         assert len(door.contents) == 1
         await peer.hung_up()
@@ -605,12 +644,25 @@ async def test_who_does_not_shake_hands_is_hung_up_on(open_door: Open, tls: Tls)
         await door.until(lambda: door.server._entrance.connections == 0)
 
 
+@contextmanager
+def nothing_left() -> Iterator[None]:
+    """What a connection held is gone with it: its buffers are large, and the collector comes late."""
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+        left = Counter(type(one).__name__ for one in gc.get_objects() if type(one).__name__ in LARGE)
+    finally:
+        gc.enable()
+    assert all(count <= 4 for count in left.values()), left
+
+
+LARGE = {"Door", "RequestHandler", "SSLProtocol", "Storing", "IncomingInstance", "StreamReader"}
+
+
 async def test_a_connection_over_tls_leaves_nothing_behind(open_door: Open, tls: Tls) -> None:
-    """Its buffers are large, and the collector comes late."""
     async with open_door(tls=tls.box) as door:
-        gc.collect()
-        gc.disable()
-        try:
+        with nothing_left():
             for number in range(20):
                 async with await WebPeer.call(door.port, tls=tls.sender) as peer:
                     assert (await peer.post(multipart(file(f"1.{number}")))).status == 200
@@ -619,10 +671,26 @@ async def test_a_connection_over_tls_leaves_nothing_behind(open_door: Open, tls:
                     await plain.hung_up()
             await door.until(lambda: door.server._entrance.connections == 0)
             await asyncio.sleep(0.05)
-            left = Counter(type(one).__name__ for one in gc.get_objects() if type(one).__name__ in KEPT_BY_CIRCLES)
-        finally:
-            gc.enable()
-    assert all(count <= 4 for count in left.values()), left
 
 
-KEPT_BY_CIRCLES = ("Door", "RequestHandler", "SSLProtocol", "Storing")
+async def test_a_sender_that_hangs_up_amid_an_instance_leaves_nothing_behind(door: Door) -> None:
+    with nothing_left():
+        for number in range(20):
+            async with await WebPeer.call(door.port) as peer:
+                await peer.head(Content_Length="1000000")
+                await peer.send(multipart(file(f"1.{number}"), last="")[:-30])
+                await door.until(lambda: door.reception.inside)
+            await door.until(lambda: not door.reception.inside)
+        await asyncio.sleep(0.05)
+
+
+@pytest.mark.parametrize("said", [b"", b"\1\0\0\0\r\n\r\n", b"GET / HTTP/1.1\r\nA: b\r\n\r\n", b"POST /"])
+async def test_a_stranger_leaves_nothing_behind(open_door: Open, said: bytes) -> None:
+    async with open_door(limits=Limits(late_s=0)) as door:
+        with nothing_left():
+            for _ in range(20):
+                async with await WebPeer.call(door.port) as peer:
+                    await peer.send(said)
+                    await asyncio.sleep(0.01)
+            await door.until(lambda: not door.server._entrance.connections)
+            await asyncio.sleep(0.05)

@@ -103,6 +103,15 @@ def test_a_head_without_an_end_is_not_kept(step):
         read(header(CT, "1.2.3", EXPLICIT_LE) + many, step)
 
 
+def test_a_head_that_ends_in_no_time_before_its_limit_is_refused_too():
+    """The limit falls into the middle of an element's header."""
+    start = header(CT, "1.2.3", EXPLICIT_LE)
+    private = HEAD_BYTES_MAX - 4 - len(start) - 12
+    whole = start + b"\2\0\2\1OB\0\0" + struct.pack("<I", private) + bytes(private) + element(0x0103, b"UI", b"1.2")
+    with pytest.raises(FormatError, match="too long"):
+        read(whole)
+
+
 @pytest.mark.parametrize("size", [0, 100, 132, 150, 300])
 def test_a_head_that_breaks_off_has_no_meta(size):
     assert read(header(CT, "1.2.3", EXPLICIT_LE)[:size]) == (None, b"")
