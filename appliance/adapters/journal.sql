@@ -15,10 +15,10 @@ SELECT stream_id FROM instance;
 SELECT share.id, share.share_id, share.state, share.sealed, share.doubt, share.rules,
        share.visit_ends_at > :now AS in_visit, study.id IS NOT NULL AS has_study, study.allowed
 FROM share LEFT JOIN study ON study.share = share.id AND study.study_key = :study_key
-WHERE share.state IN ('open', 'held') AND share.profile = :profile
+WHERE share.id IN (SELECT id FROM share WHERE patient_key = :patient_key AND state IN ('open', 'held')
+                   UNION SELECT share FROM study WHERE study_key = :study_key)
+  AND share.state IN ('open', 'held') AND share.profile = :profile
   AND (share.visit_ends_at > :now OR (study.id IS NOT NULL AND share.doubt = ''))
-  AND (share.patient_key = :patient_key
-       OR share.id IN (SELECT study.share FROM study WHERE study.study_key = :study_key))
 ORDER BY share.id;
 
 -- name: shares_of_birth_date

@@ -110,6 +110,8 @@ def compare(known: Identity, new: Identity) -> Match | Doubt:
     """The first difference that counts; the order of the two does not matter."""
     if not known.patient_id or not new.patient_id:
         return Match.DIFFERENT  # without an ID nothing is ever merged
+    if known == new:  # as nearly always, for each image: the rest takes ten times as long
+        return Match.SAME
     issuers = {known.issuer, new.issuer}
     if "" not in issuers and len({issuer.casefold() for issuer in issuers}) > 1:
         return Match.DIFFERENT  # each gave out this ID to somebody
@@ -135,6 +137,8 @@ def same_person(known: Identity, new: Identity) -> bool:
 
 def completed(known: Identity, new: Identity) -> Identity:
     """With what the same patient's other images say beyond it: else who is the same would depend on who came first."""
+    if known == new:
+        return known
     names = zip_longest(known.name.split("="), new.name.split("="), fillvalue="")
     name = "=".join(a if a.strip(" ^") else b for a, b in names) if known.patient_id else known.name
     return replace(known, name=name, sex=known.sex if _sex(known) else new.sex or known.sex)
@@ -142,7 +146,7 @@ def completed(known: Identity, new: Identity) -> Identity:
 
 def says_the_same(one: Identity, other: Identity) -> bool:
     """No attribute has a value in one of them only."""
-    return normal_name(one.name) == normal_name(other.name) and _sex(one) == _sex(other)
+    return one == other or (normal_name(one.name) == normal_name(other.name) and _sex(one) == _sex(other))
 
 
 def same_name_and_birth_date(one: Identity, other: Identity) -> bool:

@@ -60,7 +60,7 @@ class ReleaseRules:
 
     def against(self, procedure_codes: Iterable[str], body_part: str) -> frozenset[Rule]:
         """Those by which an instance's study is never handed out without a person."""
-        found = set()
+        found: set[Rule] = set()
         if _meet(self.never_procedure_codes, procedure_codes):
             found.add(Rule.PROCEDURE_CODE)
         if _meet(self.never_body_parts, [body_part]):
@@ -96,7 +96,9 @@ def person_of(by: str) -> str:
 
 def _meet(listed: Sequence[str], shown: Iterable[str]) -> bool:
     """Spaces around a value do not count (PS3.5 table 6.2-1); case does not either, as a person typed the list."""
-    return bool({one.strip().casefold() for one in listed} & {one.strip().casefold() for one in shown if one.strip()})
+    return bool(listed) and bool(
+        {one.strip().casefold() for one in listed} & {one.strip().casefold() for one in shown if one.strip()}
+    )
 
 
 def waiting_for(rules: Iterable[Rule], *, unreported: int, people: int) -> list[str]:
