@@ -13,6 +13,7 @@ from appliance.core.completeness import STUDIES, StudyEvent, StudyState
 from appliance.core.identity import Identity, Match, compare, normal_date
 from appliance.core.release_rules import NEVER, ReleaseRules, Rule, waiting_for
 from appliance.core.share import ShareEvent, ShareState
+from appliance.daemon import notes
 from appliance.daemon.minting import open_share, seal_share
 from appliance.daemon.transitions import SHORT_ID_CHARS, Transitions
 from appliance.errors import NotPossibleError
@@ -109,12 +110,13 @@ class Releasing:
                 f"images of share {_short(share)} are at the vault already and cannot join another share",
                 hint="Discard it, and send its images to the box again.",
             )
+        before = tx.one("count_instances", share=into["id"])["received"]
         for study in tx.all("studies", share=share["id"]):
             self._move(tx, study, into["id"])
         if into["state"] == ShareState.HELD:
             self.add_rules(tx, into["id"], rules_in(share))
             self.forget_approvals(tx, into["id"], f"share {_short(share)} joined")
-        self._transitions.note(tx, into["id"], f"share {_short(share)} joined it", by=by)
+        self._transitions.note(tx, into["id"], notes.joined(_short(share), before), by=by)
         self._transitions.share(tx, share["id"], ShareEvent.JOINED, _short(into), by=by)
 
     def move_study(self, tx: Transaction, share: int, study_key: bytes, into: int) -> None:
