@@ -33,7 +33,11 @@ WRONG = {
     "slips_overdue": (("S-00012",), Level.NOTICE, "waited too long for the printer: slip S-00012"),
     "slips_locked": (("S-00012",), Level.NOTICE, "Waiting for the patient's wristband: slip S-00012."),
     "scanner_error": ("it was unplugged", Level.PROBLEM, "The wristband scanner: it was unplugged."),
-    "pacs_error": ("nobody there", Level.NOTICE, "The PACS cannot be used: nobody there. Studies are shared without being checked."),
+    "pacs_error": (
+        "nobody there",
+        Level.NOTICE,
+        "The PACS cannot be used: nobody there. Studies are shared without being checked.",
+    ),
     "audit_error": ("nobody there", Level.NOTICE, "Audit records wait here: nobody there."),
     "slips_waiting": (2, Level.NOTICE, "2 slip(s)"),
     "objects_waiting": (3, Level.NOTICE, "3 object(s)"),
