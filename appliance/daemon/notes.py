@@ -1,6 +1,7 @@
 """Notes of a share's story that have facts in them: how they are written, and how they are read again.
 
-Terse, and in the journal for good: telling.py makes sentences of them. All others are the events' own names.
+Terse, and in the journal for good: telling.py makes sentences of them. All others are the events' own names. `before`
+is how many images the share had by then: the next such note, or the count of today, tells how many it speaks of.
 """
 
 from __future__ import annotations
@@ -13,6 +14,11 @@ def came(sender: str, before: int, *, late: bool) -> str:
     if not before:
         return f"images from {sender}"
     return f"{'late images' if late else 'another study'} after {before} from {sender}"
+
+
+def joined(share: str, before: int) -> str:
+    """All of another share is in this one from now on."""
+    return f"share {share} joined it after {before}"
 
 
 def good_until(at: float) -> str:
@@ -30,6 +36,8 @@ def extended(days: float) -> str:
 
 
 CAME = re.compile(r"(?P<what>images|late images|another study)(?: after (?P<before>\d+))? from (?P<sender>.*)", re.S)
+JOINED = re.compile(r"share (?P<share>\S+) joined it after (?P<before>\d+)")
+COUNTED = re.compile(r"(?:late images|another study|share \S+ joined it) after (?P<before>\d+).*", re.S)
 GOOD_UNTIL = re.compile(r"good until (\d+)")
 ALL_UP = re.compile(r"all (\d+) at the vault")
 EXTENDED = re.compile(r"extended by (.+)")

@@ -27,7 +27,9 @@ class Beat:
 
     @property
     def sentence(self) -> str:
-        what = f"{images(self.count, more=True)} {self.what}" if self.kind == "late" else self.what
+        what = self.what
+        if self.kind == "late":
+            what = f"{images(self.count, more=True) if self.count else 'More images'} {what}"
         if self.times > 1:
             last = time.strftime("%H:%M:%S", time.localtime(self.until))
             what = f"{what.removesuffix('.')} ({self.times} times, the last at {last})."
@@ -77,19 +79,26 @@ class Telling:
     # -- images ----------------------------------------------------------------------------------------------------
 
     def came(self, match: re.Match[str], note: Row) -> Beat | str:
-        following = next(
-            (int(later["before"] or 0) for _, later in self._found(notes.CAME, self._at)), self._facts.received
-        )
         before, sender = int(match["before"] or 0), match["sender"]
-        count = max(1, following - before)
+        count = self._count_after(before)
         if not before:
-            return f"{sender} sent {'an image' if count == 1 else f'the first of {images(count)}'}; share opened."
+            some = {0: "images", 1: "an image"}.get(count, f"the first of {images(count)}")
+            return f"{sender} sent {some}; share opened."
         if match["what"] == "another study":
             self._of_what = " of a study"
             it = "; the same slip shows it" if self._paper else ""
-            return f"{sender} sent another study, {images(count)}{it}."
+            return f"{sender} sent another study{f', {images(count)}' if count else ''}{it}."
         it = "; the same slip shows them" if self._paper else ""
         return Beat(note["at"], f"came from {sender}{it}.", "late", count)
+
+    def _count_after(self, before: int) -> int:
+        """How many came at this place of the story; 0 where they are in another share by now."""
+        counted = (int(later["before"]) for _, later in self._found(notes.COUNTED, self._at))
+        return max(0, next(counted, self._facts.received) - before)
+
+    def joined(self, match: re.Match[str], note: Row) -> str:
+        count = self._count_after(int(match["before"]))
+        return _by(note, f"{images(count)} of share {match['share']} joined it.")
 
     def verdict(self, match: re.Match[str], note: Row) -> Beat:
         here, expected, by_whom, missing = match["here"], match["expected"], match["by_whom"], match["missing"]
@@ -209,10 +218,7 @@ _NOTES: tuple[tuple[re.Pattern[str], Say], ...] = tuple(
         (_SLIP.pattern, Telling.slip),
         (r"asked for by (.+) \((.+)\)", _requested),
         (r"share opened: (.*)", _held),
-        (
-            r"share (\S+) joined it",
-            lambda _telling, match, note: _by(note, f"The images of share {match[1]} joined it."),
-        ),
+        (notes.JOINED.pattern, Telling.joined),
         ("share joined to another share" + _WHY, _joined),
         ("share taken back" + _WHY, _done("took it back", "It was taken back")),
         ("share approved" + _WHY, _done("approved it", "It was approved")),

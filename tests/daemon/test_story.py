@@ -161,7 +161,9 @@ async def test_an_expired_slip_says_how_it_is_switched_on_again(box: House) -> N
         ("approvals are void: another study came", "", "Approvals count no more: another study came."),
         ("share released: the report is here", "", "It was handed out: the report is here."),
         ("share released", "anna", "anna handed it out."),
-        ("share 1a2b3c4d joined it", "anna", "anna: The images of share 1a2b3c4d joined it."),
+        ("share 1a2b3c4d joined it after 0", "anna", "anna: 1 image of share 1a2b3c4d joined it."),
+        ("images from CT1", "", "CT1 sent an image; share opened."),
+        ("late images after 1 from CT1", "", "More images came from CT1."),  # they are in another share by now
         ("share joined to another share: 5e6f7081", "", "It joined another: its images are in share 5e6f7081 now."),
         ("share reprinted: torn", "anna", "anna asked for another slip: torn."),
         ("share delivered", "", "The visit is over and all is delivered: the box has forgotten its keys."),
