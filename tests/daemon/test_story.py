@@ -13,6 +13,7 @@ from appliance.daemon.telling import Telling
 from appliance.ports import PrintOutcome
 from tests.daemon.conftest import CANARIES, MakeHouse
 from tests.daemon.house import QUIET_S, House, Image, images
+from tests.daemon.test_deciding import decide, in_doubt
 from tests.daemon.test_manifesting import claimed
 from tests.fakes.slip_printers import AnsweringPrinter
 
@@ -186,6 +187,17 @@ def test_what_is_noted_tersely_is_told_in_sentences(note: str, by: str, sentence
     noted = {"at": 1_795_000_000.0, "what": note, "by": by}
     facts = Facts({}, [], [], [], 1, 1, waits_for_all=False, notes=[noted], now=1_795_000_000.0)
     assert [beat.sentence for beat in Telling(facts).beats()] == ([sentence] if sentence else [])
+
+
+async def test_both_shares_tell_of_the_join_and_whose_images_were_whose(box: House) -> None:
+    here = await in_doubt(box)
+    await decide(box, here, "same-person")
+    await box.settled()
+    there = (await shown(box))["id"]
+    assert (await told(box))[0] == "CT1 sent an image; share opened."
+    assert f"ada: 2 images of share {here} joined it." in await told(box)
+    assert f"ada joined it to another: its images are in share {there} now." in await told(box, 2)
+    assert (await shown(box, 2))["now"] == "Over: all that it had is in another share."
 
 
 async def test_a_note_that_nobody_knows_is_told_as_it_stands(box: House) -> None:
