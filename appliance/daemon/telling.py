@@ -83,7 +83,8 @@ class Telling:
         count = self._count_after(before)
         if not before:
             some = {0: "images", 1: "an image"}.get(count, f"the first of {images(count)}")
-            return f"{sender} sent {some}; share opened."
+            held = any(place == self._at + 1 for place, _ in self._found(_OPENED_HELD, self._at))
+            return f"{sender} sent {some}{'' if held else '; share opened'}."
         if match["what"] == "another study":
             self._of_what = " of a study"
             it = "; the same slip shows it" if self._paper else ""
@@ -147,6 +148,7 @@ class Telling:
         return f"the patient opens it{how}{until}"
 
 
+_OPENED_HELD = re.compile(r"share opened: (.*)", re.S)
 _SLIP = re.compile(r"slip (\S+) (.+)")
 _CODE_DEAD = "its code opens nothing any more, another is printed"
 _SLIP_SAID: dict[str, tuple[str, str]] = {  # by the box or nobody in particular, by somebody
@@ -217,7 +219,7 @@ _NOTES: tuple[tuple[re.Pattern[str], Say], ...] = tuple(
         (notes.EXTENDED.pattern, Telling.extended),
         (_SLIP.pattern, Telling.slip),
         (r"asked for by (.+) \((.+)\)", _requested),
-        (r"share opened: (.*)", _held),
+        (_OPENED_HELD.pattern, _held),
         (notes.JOINED.pattern, Telling.joined),
         ("share joined to another share" + _WHY, _joined),
         ("share taken back" + _WHY, _done("took it back", "It was taken back")),

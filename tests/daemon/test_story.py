@@ -112,7 +112,10 @@ async def test_a_held_share_says_why_and_what_decides_it(box: House) -> None:
     await box.until_rows("shares", lambda rows: rows, limit=9)
     share = await shown(box)
     assert share["state"] == "held"
-    assert share["story"][1]["what"].startswith("Held for a person: ")
+    assert [line["what"] for line in share["story"]] == [
+        "CT1 sent an image.",
+        "Held for a person: the images carry no Patient ID.",
+    ]
     assert share["now"].startswith("Held, as the images carry no Patient ID: ")
     assert f"`slipway shares resolve {share['id']}`" in share["now"]
 
