@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -100,6 +102,30 @@ def test_what_is_not_there_and_what_goes_on_alone_are_said(
 
 def _state(box: Box, request: int) -> str:
     return next(str(one["state"]) for one in box.ask("pull", "list") if one["id"] == request)
+
+
+def test_a_scanned_accession_number_is_a_slip_and_one_that_is_not_there_a_short_paper(
+    orthanc: Orthanc, house: tuple[Vault, Box], tmp_path: Path
+) -> None:
+    box, slips = house[1], house[1].folder.parent / "slips"
+    orthanc.holds(study(tmp_path / "study", 34, "ACC-34", Person(name="Pull^Scanned", patient_id="PULL-34")))
+    scanner, line = pty.openpty()
+    box.stop()
+    box.extra = settings(orthanc, "move") + f'[scanner]\ndevice = "serial://{os.ttyname(line)}"\nreads = "accession"\n'
+    box.start()
+    before = set(slips.iterdir())
+    try:
+        os.write(scanner, b"ACC-34\r\n")
+        slip = eventually(lambda: next((one for one in set(slips.glob("S-*.bin")) - before), None), WITHIN_S, "a slip")
+        assert escpos_reader.decode_qr(escpos_reader.slips(slip.read_bytes())[0])
+        os.write(scanner, b"NO-SUCH-77\r\n")
+        eventually((slips / "NOTICE.bin").exists, WITHIN_S, "a paper that says so")
+    finally:
+        os.close(scanner)
+        os.close(line)
+    log = (box.folder / "box.log").read_text()
+    assert "what was scanned: the PACS has no study with this accession number" in log
+    assert not any(number in log for number in ("ACC-34", "NO-SUCH-77"))
 
 
 def test_a_pacs_that_is_down_is_said_by_the_command_and_by_the_status(
