@@ -65,7 +65,7 @@ class Limits:
     idle_s: float = 120.0  # an association that sends nothing: modalities pause between series, hung ones never return
     close_s: float = 5.0  # ARTIM after our last word
     silent: int = 256  # connections without an association; one makes room for one more. TLS: 0.3 MiB each
-    associations: int = 128  # each holds up to 1.25 MiB; while it asks something of a service up to 16 MiB more
+    associations: int = 128  # each holds up to 1.25 MiB; while it asks something of services up to 24 MiB more
     storage_commitment: bool = True  # it is answered, never with a promise; else its context is rejected
 
 

@@ -174,12 +174,32 @@ async def test_what_is_no_receiver_is_told_as_one_error(case: str) -> None:
 
 async def test_an_answer_in_pieces_with_a_dataset_is_an_answer() -> None:
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        answer = command(0x8100, 1).replace(b"\1\1", b"\1\0")
         writer.write(AC)
-        await reader.read(4000)
-        writer.write(pdv(1, answer[:7]) + pdv(3, answer[7:]) + pdv(0, b"da") + pdv(2, b"ta"))
+        for number in (1, 2):
+            answer = command(0x8100, number).replace(b"\1\1", b"\1\0")
+            await reader.read(4000)
+            writer.write(pdv(1, answer[:7]) + pdv(3, answer[7:]) + pdv(0, b"da") + pdv(2, b"ta"))
         await reader.read(4000)
         writer.write(struct.pack(">BxI4x", 6, 4))
 
     async with answering(talk) as reporter:
-        await reporter.report("RIS", [SCHEDULED])
+        await reporter.report("RIS", [SCHEDULED, CANCELED])
+
+
+async def test_no_pdu_of_a_report_is_longer_than_the_subscriber_announced() -> None:
+    lengths = []
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(AC.replace(item(0x51, bytes(4)), item(0x51, struct.pack(">I", 1000))))
+        control = 0
+        while control != 2:  # the dataset's last fragment
+            length, control = struct.unpack(">2xI5xB", await reader.readexactly(12))
+            await reader.readexactly(length - 6)
+            lengths.append(length)
+        writer.write(pdv(3, command(0x8100, 1)))
+        await reader.read(4000)
+        writer.write(struct.pack(">BxI4x", 6, 4))
+
+    async with answering(talk) as reporter:
+        await reporter.report("RIS", [StateReport("1.2.3", StepState.CANCELED, Readiness.READY, "x" * 5000)])
+    assert max(lengths) == 1000

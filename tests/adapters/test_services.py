@@ -311,6 +311,24 @@ async def test_a_dataset_of_more_than_4_mib_is_refused_and_nobody_is_asked(tmp_p
         assert (await peer.echo()).status == 0
 
 
+@pytest.mark.parametrize(("announced", "longest"), [(4096, 4096), (0, 65536)])
+async def test_no_pdu_of_an_answer_is_longer_than_the_peer_announced(
+    tmp_path: Path, announced: int, longest: int
+) -> None:
+    services = PromptServices(lambda _: ServiceAnswer(0, bytes(200_000)))
+    async with (
+        door(tmp_path, services) as at,
+        await RawPeer.call(at.port, contexts=CONTEXTS, announced=announced) as peer,
+    ):
+        await peer.send(asking(peer, 7))
+        await peer.receive()
+        pdus = [(await peer.receive())[1]]
+        while not pdus[-1][5] & 2:
+            pdus.append((await peer.receive())[1])
+        assert max(map(len, pdus)) == longest
+        assert sum(len(body) - 6 for body in pdus) == 200_000
+
+
 @pytest.mark.parametrize("field", [SET, DELETE, FIND])
 async def test_what_a_service_has_no_word_for_is_an_unknown_operation(tmp_path: Path, field: int) -> None:
     async with conversation(tmp_path) as (services, _, peer):

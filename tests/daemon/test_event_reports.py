@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import pytest
@@ -29,10 +29,16 @@ async def robot(make_house: MakeHouse) -> AsyncIterator[House]:
         yield one
 
 
+def steady(_failures: int) -> float:
+    return PAUSE_S
+
+
 @asynccontextmanager
-async def telling(box: House, reporter: RememberingReporter) -> AsyncIterator[None]:
+async def telling(
+    box: House, reporter: RememberingReporter, pause_s: Callable[[int], float] = steady
+) -> AsyncIterator[None]:
     reports = EventReports(
-        box.journal, box.requests, reporter, box.bell, box.clock.monotonic, look_every_s=0.02, pause_s=lambda _: PAUSE_S
+        box.journal, box.requests, reporter, box.bell, box.clock.monotonic, look_every_s=0.02, pause_s=pause_s
     )
     task = asyncio.create_task(reports.run())
     try:
@@ -109,3 +115,25 @@ async def test_what_was_told_is_not_told_again_after_a_restart(robot: House) -> 
             await robot.until(lambda: reporter.told.get(RIS))
             await asyncio.sleep(0.06)
     assert reporter.told[RIS] == ["SCHEDULED"]
+
+
+async def test_who_is_reached_again_has_not_failed_before(robot: House) -> None:
+    reporter, paused = await subscribed(robot, RIS), []
+
+    def pause_s(failures: int) -> float:
+        paused.append(failures)
+        return PAUSE_S
+
+    async with telling(robot, reporter, pause_s):
+        reporter.deaf.add(RIS)
+        for count in (1, 2):
+            await robot.until(lambda count=count: len(paused) == count)  # type: ignore[misc]
+            robot.clock.advance(PAUSE_S)
+        reporter.deaf.clear()
+        await robot.until(lambda: reporter.told.get(RIS), step_s=1.0)
+        reporter.deaf.add(RIS)
+        await act(robot, REQUEST_CANCEL)
+        await robot.until(lambda: len(reporter.calls) > paused[-1] and paused[-1] == 0 and len(paused) > 2)
+    assert paused[0] == 0
+    assert paused[1] == 1
+    assert paused[-1] == 0

@@ -134,6 +134,20 @@ def test_an_item_has_the_character_set_of_what_holds_it_unless_it_has_its_own() 
     assert [one.text(tags.CODE_MEANING) for one in (inherits, own, deeper)] == ["ü", "ä", "ö"]
 
 
+def test_a_delimiter_of_a_name_ends_the_reach_of_an_escape_sequence() -> None:
+    written = b"\x1b$)C\xfb\xf3^\xd1\xce "
+    parts = ((0x0008, 0x0005, b"\\ISO 2022 IR 149"), (0x0010, 0x0010, written), (0x2200, 0x0002, written))
+    data = b"".join(struct.pack("<HHI", group, number, len(value)) + value for group, number, value in parts)
+    found = read(data, IMPLICIT_LE)
+    assert (found.text(tags.PATIENT_NAME), found.text(tags.LABEL_TEXT)) == ("洪^\ufffd\ufffd", "洪^吉")
+
+
+@pytest.mark.parametrize("vr", [b"\0\0", b"??", b"sq", b"U1"])
+def test_an_element_without_a_vr_is_refused_where_each_has_one(vr: bytes) -> None:
+    with pytest.raises(UnreadableError):
+        read(struct.pack("<HH2sHI", 0x0009, 0x0010, vr, 0, 0), EXPLICIT_LE)
+
+
 @pytest.mark.parametrize("written", [b"PACS\x1b[2J", b"PACS\x00\x07", b"\nPACS\r"])
 def test_no_control_character_survives_in_a_code(written: bytes) -> None:
     data = struct.pack("<HH2sH", 0x0008, 0x0054, b"AE", len(written)) + written
@@ -313,6 +327,7 @@ WRITTEN: elements.Elements = {
 def test_what_is_written_is_byte_for_byte_what_pydicom_would_write(syntax: str) -> None:
     data = write(WRITTEN, syntax)
     found = decode(data, syntax)
+    assert len(list(found.iterall())) == 9  # now they are values, which pydicom writes anew
     assert encode(found, syntax) == data
     assert (found.PatientID, found.TransactionUID, found.NumberOfCopies) == ("123", "1.2.345", 10)
     assert [item.get("FailureReason") for item in found.FailedSOPSequence] == [0x0112, None]
