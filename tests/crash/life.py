@@ -24,7 +24,7 @@ from typing import Any, NoReturn
 from appliance import config
 from appliance.adapters import control, system
 from appliance.adapters.spool import FileSpool
-from appliance.daemon import compose
+from appliance.daemon.compose import ground
 from appliance.daemon.run import run
 from appliance.errors import SlipwayError
 from appliance.formats import escpos
@@ -210,7 +210,7 @@ def _live(house: House, notify: str, *, watched: bool) -> NoReturn:
             os.dup2(log, number)
         logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s", force=True)
         small = functools.partial(FileSpool, file_bytes=FILE_BYTES, reserve_bytes=0)
-        setattr(compose, "FileSpool", small)  # noqa: B010 - no settings for it: nobody else wants files this small
+        setattr(ground, "FileSpool", small)  # noqa: B010 - no settings for it: nobody else wants files this small
         if watched:
             watch_this_process(LISTENER)
         status = run(house.settings)
