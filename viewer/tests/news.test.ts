@@ -73,7 +73,7 @@ describe("news", () => {
     news.update(manifest({ "ct.1": [a] }));
     news.update(manifest({ "ct.1": [a], "mr.1": [b] }));
     expect(news.newStudy(news.untold)?.uid).toBe("mr");
-    news.update(manifest({ "ct.1": [a, c], "mr.1": [b] }));
+    news.update(manifest({ "mr.1": [b], "ct.1": [a, c] }));
     expect(news.newStudy(news.untold)).toBeUndefined();
   });
 

@@ -199,6 +199,18 @@ describe("how often the vault is asked", () => {
     expect(waited.slice(0, 3)).toEqual([10_000, 50_000, 22_500]);
   });
 
+  it("is often again when somebody comes back to the page", async () => {
+    const listeners: (() => void)[] = [];
+    const addEventListener = (_: string, listener: () => void) => listeners.push(listener);
+    vi.stubGlobal("document", { hidden: false, addEventListener, removeEventListener() {} });
+    const waited = pauses();
+    const following = follow([sealed(1, "quiet", 0), ...Array.from({ length: 40 }, same)], undefined, PACE);
+    await vi.waitUntil(() => waited.length >= 5, { interval: 1 });
+    for (const listener of listeners) listener();
+    await following;
+    expect(waited.slice(4)).toContain(15_000);
+  });
+
   it("is never while nobody looks, and at once when somebody looks again", async () => {
     const listeners: (() => void)[] = [];
     const addEventListener = (_: string, listener: () => void) => listeners.push(listener);
