@@ -222,6 +222,22 @@ async def test_what_does_not_answer_as_dicom_does_is_given_up(talk: Talk) -> Non
     assert said.summary.endswith("takes the connection, but does not answer as DICOM does")
 
 
+async def test_a_pdu_that_is_too_long_is_not_taken_in() -> None:
+    taken = 0
+
+    async def floods(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal taken
+        writer.write(struct.pack(">BxI", 4, 1 << 27))
+        while taken < 128:
+            writer.write(bytes(1 << 20))
+            await writer.drain()
+            taken += 1
+
+    async with answering(floods) as where:
+        await asked(where)
+    assert taken < 32  # MiB: what the kernel holds
+
+
 async def test_a_pacs_that_is_down_is_said_with_its_address() -> None:
     said = await asked(Archive("127.0.0.1", 1, "PACS"))
     assert (type(said), said.summary) == (PacsUnreachableError, "nobody takes the connection to PACS at 127.0.0.1:1")

@@ -218,6 +218,18 @@ async def test_a_pacs_that_has_fewer_images_than_the_box_does_not_check_it(make_
         assert (row["state"], verdicts([row])[0].source) == ("quiet", Source.QUIET)
 
 
+async def test_a_pacs_that_has_fewer_images_is_asked_on_while_the_study_is_not_quiet(make_checked: MakeChecked) -> None:
+    async with make_checked(GoodPacs(has(1))) as checked:
+        await checked.box.stop("sweeping")
+        await sent(checked, *images("A", 2))
+        await checked.after(SILENT_S)
+        await checked.after(AGAIN_S)
+        checked.pacs.studies = [has(2)]
+        await checked.after(AGAIN_S)
+        await checked.after(AGAIN_S)
+        assert await checked.study() == ("complete", "2 of 2 images, checked with the PACS")
+
+
 async def test_few_questions_are_under_way_at_a_time(make_checked: MakeChecked) -> None:
     async with make_checked(SlowPacs()) as checked:
         await sent(checked, *(Image(study=str(number)) for number in range(1, AT_ONCE + 4)))
