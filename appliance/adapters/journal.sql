@@ -567,9 +567,6 @@ SELECT * FROM request WHERE uid_key = :uid_key;
 -- name: requests_in_state
 SELECT * FROM request WHERE state = :state ORDER BY id;
 
--- name: requests_of_share
-SELECT * FROM request WHERE share = :share ORDER BY id;
-
 -- name: set_request_state
 UPDATE request SET state = :state, info = :info, at = :now WHERE id = :id;
 

@@ -94,7 +94,8 @@ class Verdict:
             return f"no more images for {self.quiet_s:g} s; not checked"
         here = self.expected - self.missing if self.missing else self.received
         missing = f"; {self.missing} missing" if self.missing else ""
-        return f"{here} of {max(self.expected, here)} images, {BY_WHOM[self.source]}{missing}"
+        expected = max(self.expected, here)
+        return f"{here} of {expected} image{'' if expected == 1 else 's'}, {BY_WHOM[self.source]}{missing}"
 
 
 def judge(received: int, claims: Iterable[Claim]) -> Verdict | None:
@@ -125,14 +126,15 @@ def share_state(states: list[StudyState]) -> StudyState:
 
 
 def together(verdicts: Sequence[Verdict]) -> Verdict | None:
-    """Of several studies as one: by the weakest of their sources, and all images counted."""
+    """Of several studies as one: what is missing of any of them comes first, then the weakest of their sources."""
     if not verdicts:
         return None
-    weakest = max(verdicts, key=lambda verdict: LADDER.index(verdict.source))
+    telling = [verdict for verdict in verdicts if verdict.missing] or verdicts
+    weakest = max(telling, key=lambda verdict: LADDER.index(verdict.source))
     return Verdict(
         weakest.source,
         sum(verdict.received for verdict in verdicts),
-        sum(verdict.expected for verdict in verdicts),
+        0 if weakest.source is Source.QUIET else sum(verdict.expected or verdict.received for verdict in verdicts),
         sum(verdict.missing for verdict in verdicts),
         max(verdict.quiet_s for verdict in verdicts),
     )

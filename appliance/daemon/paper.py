@@ -21,7 +21,7 @@ def slip_jobs(said: SlipFace, slip: Row, share: Row, model: Profile, look: SlipL
     """One a copy: as many as a request wants, else the profile."""
     picture = slip_bitmap.render(said, model.dots(look.paper_mm))
     jobs = []
-    for copy in range(min(share["copies"] or look.of(share["profile"]).copies, MOST_COPIES - 1)):
+    for copy in range(copies_of(share, look.of(share["profile"]).copies)):
         number = slip["number"] + (f"-{copy + 1}" if copy else "")
         jobs.append(paper(number, picture, said.url, model, process_id(slip["id"], copy), look))
     return jobs
@@ -37,6 +37,11 @@ def staff_slip_job(said: PinFace, slip: Row, model: Profile, look: SlipLook) -> 
 def process_id(slip: int, copy: int) -> bytes:
     """Counts with the slips, so an answer that is late by any time fits no newer one."""
     return f"{(slip * MOST_COPIES + copy) % 0x10000:04x}".encode()
+
+
+def copies_of(share: Row, of_profile: int) -> int:
+    """How many papers with the same code its slip is."""
+    return int(min(share["copies"] or of_profile, MOST_COPIES - 1))
 
 
 def paper(number: str, picture: Image.Image, url: str, model: Profile, process_id: bytes, look: SlipLook) -> PrintJob:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from appliance.daemon.announcing import Announcing
@@ -40,6 +40,7 @@ def request_parts(
     watch: PrinterWatch,
     *,
     receivers: Collection[str] = (),
+    copies: Mapping[str, int],
     can_pull: bool = False,
     poll_s: float = POLL_S,
 ) -> RequestParts:
@@ -47,7 +48,17 @@ def request_parts(
     judging = Judging(claims, transitions)
     requests = Requests(sealer, transitions.trail, clock)
     requesting = Requesting(
-        journal, requests, claims, judging, transitions, sealer, bell, clock, can_pull=can_pull, poll_s=poll_s
+        journal,
+        requests,
+        claims,
+        judging,
+        transitions,
+        sealer,
+        bell,
+        clock,
+        copies=copies,
+        can_pull=can_pull,
+        poll_s=poll_s,
     )
     media = MediaRequests(journal, requests, requesting, claims, judging, watch, bell)
     announcing = Announcing(journal, claims, judging, bell)

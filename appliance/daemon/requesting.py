@@ -6,7 +6,7 @@ How a request comes in, and how it is told of, is `media_requests`' and `workite
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from appliance.core.completeness import Source, StudyState
@@ -17,6 +17,7 @@ from appliance.core.slip import SlipState
 from appliance.daemon.bell import Bell
 from appliance.daemon.judging import Claims, Judging
 from appliance.daemon.minting import Remarks, seal_remarks
+from appliance.daemon.paper import copies_of
 from appliance.daemon.requests import Request, Requests
 from appliance.daemon.transitions import Transitions
 from appliance.formats.sealed import Sealer
@@ -51,6 +52,7 @@ class Requesting:
         bell: Bell,
         clock: Callable[[], float],
         *,
+        copies: Mapping[str, int],
         can_pull: bool = False,
         missing_for_s: float = MISSING_FOR_S,
         poll_s: float = POLL_S,
@@ -63,6 +65,7 @@ class Requesting:
         self._sealer = sealer
         self._bell = bell
         self._clock = clock
+        self._copies = copies  # of a slip, by profile, where a request does not say
         self._can_pull = can_pull
         self._missing_for_s = missing_for_s
         self._poll_s = poll_s
@@ -156,9 +159,11 @@ class Requesting:
         """Slips that came out and work, copies counted (PS3.3 C.22.1, Total Number of Pieces of Media Created)."""
         if request.row["share"] is None:
             return 0
+        share = tx.one("share", id=request.row["share"])
+        copies = copies_of(share, self._copies.get(share["profile"], 1))
         live = {link["id"] for link in tx.all("links", share=request.row["share"]) if link["state"] in LIVE}
-        slips = tx.all("slips_of_share", share=request.row["share"])
-        return sum(max(1, request.wish.copies) for slip in slips if slip["state"] in OUT and slip["link"] in live)
+        slips = tx.all("slips_of_share", share=share["id"])
+        return copies * sum(slip["state"] in OUT and slip["link"] in live for slip in slips)
 
     @staticmethod
     def _relaying(tx: Transaction, share: Row) -> bool:

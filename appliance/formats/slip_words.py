@@ -112,6 +112,8 @@ def _verdict(verdict: Verdict | None, language: str) -> str:
         }[verdict.source]
     here = verdict.expected - verdict.missing if verdict.missing else verdict.received
     figures = {"here": here, "expected": max(verdict.expected, here), "missing": verdict.missing}
+    if language == ENGLISH and figures["expected"] == 1:  # the other languages' wordings avoid the plural
+        text = text.replace("images", "image")
     return text.format(**{name: digits(str(figure)) for name, figure in figures.items()})
 
 

@@ -316,7 +316,15 @@ async def house(
     )
     quiet_s = dict.fromkeys(profiles, QUIET_S)
     wishes = request_parts(
-        journal, transitions, sealer, bell, clock.now, watch, receivers=receivers, poll_s=parts.look_every_s
+        journal,
+        transitions,
+        sealer,
+        bell,
+        clock.now,
+        watch,
+        receivers=receivers,
+        copies=dict.fromkeys(profiles, copies),
+        poll_s=parts.look_every_s,
     )
 
     def vault_now() -> float | None:

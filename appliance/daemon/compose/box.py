@@ -151,6 +151,7 @@ def _wishes(ground: Ground, paper: PaperParts) -> RequestParts:
         ground.clock.now,
         paper.watch,
         receivers=_receivers(ground.settings),
+        copies={title: profile.copies for title, profile in ground.profiles.items()},
         can_pull=bool(ground.settings.pacs.peer),
     )
 
