@@ -175,6 +175,7 @@ def test_nothing_is_said_of_images_while_nothing_is_known():
     ("verdict", "line"),
     [
         (Verdict(Source.QUERY, 530, 530), "530 of 530 images, checked with the PACS"),
+        (Verdict(Source.QUERY, 1, 1), "1 of 1 image, checked with the PACS"),
         (Verdict(Source.MEDIA_CREATION, 530, 530), "530 of 530 images, as they were asked for"),
         (Verdict(Source.NOTIFICATION, 530, 530), "530 of 530 images, as the PACS announced them"),
         (Verdict(Source.PERFORMED_STEP, 530, 530), "530 of 530 images, as the modality reported them"),
