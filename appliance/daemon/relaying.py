@@ -31,6 +31,9 @@ MANIFEST_EVERY_S = 1.0  # while a share grows; the page polls every two seconds
 LONGEST_PAUSE_S = 60.0  # the line may be back any moment, and a patient stands there with a slip
 REFUSED_PAUSE_S = 60.0  # the vault said no: a person must act, but it may then work by itself
 DISK_LOST = "the disk lost images that were on their way up"  # an event; it is looked up
+DELETED = (
+    "the vault has deleted it, as its slip was out of date: discard it, and send its images again if they are wanted"
+)
 TURN_S = 5.0  # after so long another share comes first: a long study must not hold up the next patient's images
 STEADY_AFTER = 8  # objects in a row: then several at once again, which a line that just failed may not bear
 
@@ -127,6 +130,8 @@ class Relaying:
             pause = 0.0 if await self._relay_share(share) else self._look_again_s
         except VaultRefusedError as error:
             log.error("%s. %s", error.summary, error.hint)
+            if error.code == "share_deleted":
+                await self._journal.run(lambda tx: self._transitions.vault_refuses(tx, share["id"], DELETED))
             pause, grown_at = REFUSED_PAUSE_S, None
         except FormatError as error:
             log.error("%s, and with it images that were on their way up. Check the disk (dmesg).", error.summary)

@@ -105,6 +105,11 @@ class Transitions:
             tx.do("share_at_vault", id=share)
             self.audit(tx, Kind.SHARE_UPLOADED, share)
 
+    def vault_refuses(self, tx: Transaction, share: int, because: str = LINK_REFUSED) -> None:
+        """For good: asking again would change nothing, so a person decides what becomes of it."""
+        tx.do("hold_share_because", id=share, held_because=because, doubt=Doubt.LINK_REFUSED)
+        self.share(tx, share, ShareEvent.LINK_REFUSED)
+
     def audit(self, tx: Transaction, kind: Kind, share: int, **facts: Any) -> None:
         """A record about a share: whose, and which studies, while the box still knows."""
         row = self._row(tx, "share", share)
@@ -137,8 +142,7 @@ class Transitions:
         elif effect is Effect.REPLACE_LINK:
             self.share(tx, share, ShareEvent.LINK_LOST)
         elif effect is Effect.HOLD_SHARE:
-            tx.do("hold_share_because", id=share, held_because=LINK_REFUSED, doubt=Doubt.LINK_REFUSED)
-            self.share(tx, share, ShareEvent.LINK_REFUSED)
+            self.vault_refuses(tx, share)
         elif effect is Effect.REVOKE_LINKS:
             self._drop_waiting_mints(tx, share)
             for row in tx.all("links", share=share):

@@ -156,6 +156,22 @@ async def test_objects_that_fail_together_are_one_failure_and_no_error_is_left_o
     assert not left_over
 
 
+async def test_a_share_that_the_vault_has_deleted_waits_for_a_person_and_its_images_stay(make_house: MakeHouse) -> None:
+    """The box was off until its slip had been out of date for longer than the vault keeps anything."""
+    vault = DownVault()
+    async with make_house(vault=vault) as box:
+        await box.send(Image())
+        box.start()
+        await box.until(lambda: vault.refused)
+        (share,) = await box.shares()
+        vault.up = True
+        await vault.put_share(share["share_id"])
+        await vault.delete_share(share["share_id"])
+        await box.until_rows("shares", lambda rows: rows[0]["state"] == "held", limit=9, step_s=1.0)
+        (share,) = await box.shares()
+        assert (share["doubt"], share["instances"]) == ("link-refused", 1)
+
+
 class OneSlowObject(RememberingVault):
     """Object 0 takes until `finish`; the others are stored at once."""
 
