@@ -55,8 +55,9 @@ class Answer:
         return value
 
     def uids(self, tag: str) -> list[str]:
-        """Of a sequence of the answer: 00081199 stored, 00081198 failed."""
-        return [item["00081155"]["Value"][0] for item in self.json.get(tag, {"Value": []})["Value"]]
+        """Of a sequence of the answer, sorted, as the disk may have a later one first: 00081199 stored, 00081198 failed."""
+        found = [item["00081155"]["Value"][0] for item in self.json.get(tag, {"Value": []})["Value"]]
+        return sorted(found, key=lambda uid: (len(uid), uid))
 
     @property
     def reasons(self) -> list[int]:
@@ -69,6 +70,7 @@ class WebPeer:
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader, self.writer = reader, writer
+        self.within_s = WITHIN_S
 
     @classmethod
     async def call(cls, port: int, address: str = "127.0.0.1", tls: ssl.SSLContext | None = None) -> Self:
@@ -81,7 +83,7 @@ class WebPeer:
         self.writer.transport.abort()
 
     async def send(self, data: bytes) -> None:
-        async with asyncio.timeout(WITHIN_S):
+        async with asyncio.timeout(self.within_s):
             self.writer.write(data)
             await self.writer.drain()
 
@@ -105,7 +107,7 @@ class WebPeer:
         return await self.answer()
 
     async def answer(self) -> Answer:
-        async with asyncio.timeout(WITHIN_S):
+        async with asyncio.timeout(self.within_s):
             status, *lines = (await self.reader.readuntil(b"\r\n\r\n")).decode().splitlines()
             pairs = (line.split(": ", 1) for line in lines if line)
             headers = {name.lower(): value for name, value in pairs}
@@ -122,7 +124,7 @@ class WebPeer:
 
     async def hung_up(self) -> None:
         """Until the box closes the connection."""
-        async with asyncio.timeout(WITHIN_S):
+        async with asyncio.timeout(self.within_s):
             try:
                 await self.reader.read()
             except ConnectionError:
