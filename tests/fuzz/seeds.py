@@ -7,7 +7,15 @@ import struct
 from functools import cache
 
 from appliance.dicom.dimse import CommandField, event_report
-from appliance.dicom.negotiation import EXPLICIT_BE, EXPLICIT_LE, IMPLICIT_LE, STORAGE_COMMITMENT, VERIFICATION
+from appliance.dicom.negotiation import (
+    EXPLICIT_BE,
+    EXPLICIT_LE,
+    IMPLICIT_LE,
+    STORAGE_COMMITMENT,
+    VERIFICATION,
+    negotiate,
+)
+from appliance.dicom.pdu import decode_associate_rq, encode_associate_ac
 from tests.dicom import test_availability_notification, test_media_creation, test_performed_step, test_workitem
 from tests.dicom.datasets import encode, made
 from tests.dicom.requests import CT, associate_rq, item
@@ -40,6 +48,11 @@ def _requests() -> list[bytes]:
     ids = {number: (CT, [IMPLICIT_LE, EXPLICIT_LE]) for number in range(1, 256, 2)}
     user = item(0x50, item(0x51, bytes(4)) + item(0x52, b"1.2") + item(0x53, b"\0\0\0\0") + item(0x59, b"\0\0"))
     return [REQUEST[74:], associate_rq(ids)[74:], item(0x10, b"1.2") + user]
+
+
+def _answers() -> list[bytes]:
+    request = decode_associate_rq(REQUEST)
+    return [encode_associate_ac(request, negotiate(request), size)[74:] for size in (0, 16384, 0xFFFFFFFF)]
 
 
 def _commands() -> list[bytes]:
@@ -114,6 +127,7 @@ def seeds(target: str) -> list[bytes]:
     return {
         "conversation": _conversations,
         "association_request": _requests,
+        "association_answer": _answers,
         "command_set": _commands,
         "dataset": _datasets,
         "text": _texts,

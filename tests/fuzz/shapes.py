@@ -164,6 +164,7 @@ WEB_BODIES = st.builds(
 SHAPES: dict[str, Bytes] = {
     "conversation": CONVERSATIONS,
     "association_request": REQUESTS,
+    "association_answer": REQUESTS,
     "command_set": COMMANDS,
     "dataset": DATASETS,
     "text": TEXTS,

@@ -36,6 +36,7 @@ from appliance.dicom.upper_layer import (
     ReleaseRequested,
     State,
     UpperLayer,
+    pdata_with_dataset,
 )
 from appliance.errors import ProtocolError
 from tests.dicom.datasets import CT
@@ -100,6 +101,18 @@ def association_request(data: bytes) -> bool:
     answer = pdu.encode_associate_ac(request, contexts, MAXIMUM_LENGTH)
     assert len(answer) == PDU_HEADER_BYTES + int.from_bytes(answer[2:6], "big")
     assert [context.context_id for context in contexts] == [context.context_id for context in request.contexts]
+    return True
+
+
+def association_answer(data: bytes) -> bool:
+    """The variable items of an A-ASSOCIATE-AC, after its fixed part: from whom the box calls."""
+    body = b"\0\1\0\0" + bytes(64) + data
+    try:
+        accepted, maximum_length = pdu.decode_associate_ac(b"\2\0" + len(body).to_bytes(4, "big") + body)
+    except ProtocolError:
+        return False
+    assert all(0 <= number <= 255 for number in accepted)
+    pdata_with_dataset(1, b"command", b"dataset", maximum_length)
     return True
 
 
@@ -194,7 +207,17 @@ def _texts(value: object) -> Iterator[str]:
 
 TARGETS: dict[str, Target] = {
     target.__name__: target
-    for target in (conversation, association_request, command_set, dataset, text, commitment, service, web_body)
+    for target in (
+        conversation,
+        association_request,
+        association_answer,
+        command_set,
+        dataset,
+        text,
+        commitment,
+        service,
+        web_body,
+    )
 }
 
 
