@@ -55,7 +55,7 @@ class Answer:
         return value
 
     def uids(self, tag: str) -> list[str]:
-        """Of a sequence of the answer, sorted, as the disk may have a later one first: 00081199 stored, 00081198 failed."""
+        """Of 00081199, what is stored, or 00081198, what failed; sorted, as the disk may have a later one first."""
         found = [item["00081155"]["Value"][0] for item in self.json.get(tag, {"Value": []})["Value"]]
         return sorted(found, key=lambda uid: (len(uid), uid))
 
