@@ -21,11 +21,22 @@ from tests.fakes.pacs import DownPacs, GoodPacs, SlowPacs
 
 AGAIN_S = 30.0
 STUDY = Image().study_uid
-A_MOMENT_S = 0.1
+LOOKS = 4  # of everybody, after which all has been seen
 
 
 def has(count: int | None, study_uid: str = STUDY) -> FoundStudy:
     return FoundStudy(study_uid, instances=count)
+
+
+class CountingJournal:
+    def __init__(self, journal: Any) -> None:
+        self._journal = journal
+        self.runs = 0
+
+    async def run(self, work: Callable[[Any], Any]) -> Any:
+        result = await self._journal.run(work)
+        self.runs += 1
+        return result
 
 
 class Checked:
@@ -34,9 +45,11 @@ class Checked:
     def __init__(self, box: House, pacs: Any) -> None:
         self.box, self.pacs = box, pacs
         self.watch = PacsWatch(pacs)
+        self.journal, box.sweeping._journal = CountingJournal(box.journal), CountingJournal(box.journal)
+        self.sweeps = box.sweeping._journal
         judging = Judging(box.claims, box.transitions)
         self.checking = Checking(
-            box.journal,
+            self.journal,
             self.watch,
             box.claims,
             judging,
@@ -52,7 +65,9 @@ class Checked:
     async def after(self, seconds: float) -> None:
         """That much later, when everybody has looked again."""
         self.box.clock.advance(seconds)
-        await asyncio.sleep(A_MOMENT_S)
+        looks = [self.journal] + [self.sweeps] * ("sweeping" in self.box.tasks)
+        before = [one.runs for one in looks]
+        await self.box.until(lambda: all(one.runs >= runs + LOOKS for one, runs in zip(looks, before, strict=True)))
 
     async def study(self) -> tuple[str, str]:
         (row,) = await self.box.rows("studies", share=1)

@@ -33,10 +33,12 @@ class Paper:
 class Scanner:
     def __init__(self, *codes: str) -> None:
         self._codes = codes
+        self.over = asyncio.Event()
 
     async def codes(self) -> AsyncIterator[str]:
         for code in ("", *self._codes):
             yield code
+        self.over.set()
         await asyncio.Event().wait()
 
 
@@ -45,10 +47,11 @@ async def scan(pulled: Pulled, paper: Paper, *codes: str, reads: str = "accessio
     pulls = ScannedPulls(pulled.parts.desk, paper, "")
     pulled.parts.pulling.on_trouble = pulls.refused
     interlock = pulled.box.interlock if reads == "both" else None
-    taken = asyncio.create_task(Scanning(Scanner(*codes), interlock, pulls.take).run())
-    await asyncio.sleep(0.2)
-    assert not taken.done()
+    scanner = Scanner(*codes)
+    taken = asyncio.create_task(Scanning(scanner, interlock, pulls.take).run())
+    await asyncio.wait_for(scanner.over.wait(), 20)
     taken.cancel()
+    await asyncio.gather(*pulls._papers)
     return pulls
 
 
