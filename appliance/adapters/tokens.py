@@ -42,6 +42,8 @@ def read_sha256(path: Path, name: str) -> bytes:
     try:
         found = _SHA256.match(path.read_bytes())
     except OSError as error:
+        if isinstance(error, PermissionError):
+            hint = f"Let the service read it: chown root:slipway {path}; chmod 640 {path}."
         raise SettingsError(f"the token of {name}, {path}, cannot be read: {error.strerror}", hint=hint) from error
     if found is None:
         raise SettingsError(f"the token of {name}, {path}, holds no SHA-256", hint=hint)

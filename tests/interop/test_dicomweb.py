@@ -16,14 +16,14 @@ from pydicom.filewriter import dcmwrite
 
 from tests.interop.inbox import Inbox, Instance
 from tests.interop.orthanc import Orthanc
-from tests.samples import Sample, dataset_bytes, meta, sample
+from tests.samples import Sample, dataset_bytes, distinct_samples, meta, sample
 from tests.system.dicomweb import Sender, make_token, sender_to, settings
 from tests.system.harness import Box
 
 KINDS = ("ct_implicit", "mg_explicit", "ct_deflated", "ct_rle", "ct_jpeg_ls", "es_h264", "private_sop_class")
 FILES = [sample(f"generated/{name}") for name in KINDS]
-CURL, CURL_CHUNKED, CURL_FILE, CLIENT, CLIENT_CHUNKED, ORTHANC, ORTHANC_CHUNKED = CALLING = (
-    *("CURL", "CURL-CHUNKED", "CURL-FILE"),
+CURL, CURL_CHUNKED, CURL_FILE, CURL_ALL, CLIENT, CLIENT_CHUNKED, ORTHANC, ORTHANC_CHUNKED = CALLING = (
+    *("CURL", "CURL-CHUNKED", "CURL-FILE", "CURL-ALL"),
     *("CLIENT", "CLIENT-CHUNKED"),
     *("ORTHANC", "ORTHANC-CHUNKED"),
 )
@@ -74,7 +74,15 @@ def test_curl_sends_files_as_they_are(senders: Senders, inbox: Inbox, calling: s
     assert inbox(calling) == as_is(FILES)
 
 
-def test_curl_sends_one_file_without_multipart(senders: Senders, inbox: Inbox) -> None:
+def test_every_real_file_goes_through_as_it_is(senders: Senders, inbox: Inbox) -> None:
+    files = [one for one in distinct_samples() if one.path.read_bytes()[128:132] == b"DICM"]
+    assert len(files) > 150
+    status, _ = senders(CURL_ALL).curl([one.path for one in files])
+    assert status == 200
+    assert inbox(CURL_ALL) == as_is(files)
+
+
+def test_one_file_needs_no_multipart(senders: Senders, inbox: Inbox) -> None:
     sender, one = senders(CURL_FILE), FILES[1]
     with one.path.open("rb") as file:
         answer = requests.post(f"{sender.url}/studies", file, headers=_headers(sender), timeout=60)
