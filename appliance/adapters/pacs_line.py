@@ -27,6 +27,7 @@ from appliance.dicom import pdu
 from appliance.dicom.elements import Item, read
 from appliance.dicom.tags import VRS
 from appliance.errors import PacsRefusedError, PacsUnreachableError, SlipwayError
+from appliance.formats import part10
 
 # Identifiers are patients' data, and pydicom's warnings quote the values that they complain of.
 _config.LOG_REQUEST_IDENTIFIERS = _config.LOG_RESPONSE_IDENTIFIERS = False
@@ -94,8 +95,8 @@ class Line:
         entity.connection_timeout, entity.acse_timeout = patience.connect_s, patience.answer_s
         entity.dimse_timeout = patience.silence_s if take or self._is_move(proposals) else patience.answer_s
         entity.network_timeout = patience.silence_s
-        entity.implementation_class_uid = pdu.IMPLEMENTATION_CLASS_UID
-        entity.implementation_version_name = pdu.IMPLEMENTATION_VERSION_NAME
+        entity.implementation_class_uid = part10.IMPLEMENTATION_CLASS_UID
+        entity.implementation_version_name = part10.IMPLEMENTATION_VERSION_NAME
         handlers: list[Any] = [(evt.EVT_CONN_OPEN, self._connected), (evt.EVT_DIMSE_RECV, self._collect)]
         if take is not None:
             handlers.append((evt.EVT_C_STORE, lambda event: take(event.request, str(event.context.transfer_syntax))))

@@ -95,7 +95,8 @@ class Checking:
             known, grown_at = self._questions.get(key), max(row["grown_at"] for row in rows)
             if known is None or grown_at != known.grown_at:
                 tx.do("reopen_query_claim", study_key=key)
-                known = Question(key, self._uid(rows[0]), grown_at, now, now + SILENT_S)
+                uid = self._uid(rows[0])
+                known = Question(key, uid, grown_at, now, now + SILENT_S, done=not uid)
             elif self._transfers.is_sending(key):
                 known.since, known.due_at = now, max(known.due_at, now + SILENT_S)
             seen[key] = known
@@ -108,7 +109,7 @@ class Checking:
         now, questions = self._monotonic(), self._questions.values()
         if now < self._not_before:
             return []
-        due = [one for one in questions if one.study_uid and one.due_at <= now and not (one.done or one.under_way)]
+        due = [one for one in questions if one.due_at <= now and not (one.done or one.under_way)]
         return due[: AT_ONCE - self._under_way]
 
     # -- asking ----------------------------------------------------------------------------------------------------

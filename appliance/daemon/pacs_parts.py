@@ -53,7 +53,7 @@ def pacs_parts(
     every_s: float = 1.0,
 ) -> PacsParts:
     """`title`: the PACS's AE title."""
-    watch, claims, requests = PacsWatch(pacs), wishes.claims, wishes.requests
+    watch, claims, requests = PacsWatch(pacs, clock.monotonic), wishes.claims, wishes.requests
     checking = Checking(
         journal,
         watch,

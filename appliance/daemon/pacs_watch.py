@@ -11,21 +11,23 @@ from appliance.ports import FoundInstance, FoundStudy, Pacs, Retrieved, Wanted
 
 log = logging.getLogger("slipway.pacs")
 T = TypeVar("T")
+TOLD_FOR_S = 3600.0  # after that nobody knows whether it is still so: nothing may have been asked since
 
 
 class PacsWatch:
     """The port `Pacs`, over another."""
 
-    def __init__(self, pacs: Pacs) -> None:
+    def __init__(self, pacs: Pacs, monotonic: Callable[[], float]) -> None:
         self._pacs = pacs
-        self._troubles: dict[
-            str, str
-        ] = {}  # by what was asked of it: a question may go through where a retrieval fails
+        self._monotonic = monotonic
+        # By what was asked of it, as a question may go through where a retrieval fails; and when that was.
+        self._troubles: dict[str, tuple[str, float]] = {}
 
     @property
     def trouble(self) -> str:
-        """One sentence; "" while it can be used."""
-        return next(filter(None, self._troubles.values()), "")
+        """One sentence; "" while it can be used, as far as is known."""
+        recent = self._monotonic() - TOLD_FOR_S
+        return next((trouble for trouble, at in self._troubles.values() if trouble and at > recent), "")
 
     async def find_studies(
         self, *, accession_number: str = "", study_uid: str = "", patient_id: str = ""
@@ -51,7 +53,8 @@ class PacsWatch:
         return result
 
     def _note(self, what: str, trouble: str, hint: str = "") -> None:
-        before, self._troubles[what] = self._troubles.get(what, ""), trouble
+        before = self._troubles.get(what, ("", 0.0))[0]
+        self._troubles[what] = (trouble, self._monotonic())
         if trouble and not before:
             log.warning("%s. %s", trouble, hint)
         elif before and not trouble:

@@ -22,8 +22,8 @@ from pynetdicom import AE, evt
 from appliance.adapters.pacs import MOST_CONTEXTS, Archive, DicomPacs, Patience, get_proposals
 from appliance.adapters.pacs_answers import FIND, GET, MOVE
 from appliance.adapters.spool import FileSpool
-from appliance.dicom import pdu
 from appliance.errors import NothingFoundError, PacsRefusedError, PacsUnreachableError, SlipwayError, SpoolFullError
+from appliance.formats import part10
 from appliance.formats.sealed import Sealer
 from appliance.ports import FoundInstance, Retrieved, Wanted
 from tests.fakes.peers import OpenReception
@@ -456,7 +456,7 @@ async def test_it_calls_itself_by_the_boxs_own_implementation() -> None:
 
     with archive(look) as where:
         await pacs_of(where).find_studies(accession_number="A1")
-    assert seen == [pdu.IMPLEMENTATION_CLASS_UID]
+    assert seen == [part10.IMPLEMENTATION_CLASS_UID]
 
 
 # -- what it leaves ----------------------------------------------------------------------------------------------------

@@ -28,6 +28,12 @@ def has(count: int | None, study_uid: str = STUDY) -> FoundStudy:
     return FoundStudy(study_uid, instances=count)
 
 
+class NoStudyUid(Image):
+    @property
+    def study_uid(self) -> str:
+        return ""
+
+
 class CountingJournal:
     def __init__(self, journal: Any) -> None:
         self._journal = journal
@@ -44,7 +50,7 @@ class Checked:
 
     def __init__(self, box: House, pacs: Any) -> None:
         self.box, self.pacs = box, pacs
-        self.watch = PacsWatch(pacs)
+        self.watch = PacsWatch(pacs, box.clock.monotonic)
         self.journal, box.sweeping._journal = CountingJournal(box.journal), CountingJournal(box.journal)
         self.sweeps = box.sweeping._journal
         judging = Judging(box.claims, box.transitions)
@@ -211,6 +217,25 @@ async def test_a_pacs_that_is_down_holds_up_nobody_and_is_said_once(
         assert checked.watch.trouble == ""
     said = [record.getMessage() for record in caplog.records if record.name == "slipway.pacs"]
     assert [("nobody takes" in line, "again" in line) for line in said] == [(True, False), (False, True)]
+
+
+async def test_a_trouble_of_which_nothing_was_heard_for_an_hour_is_told_no_more(make_checked: MakeChecked) -> None:
+    async with make_checked(DownPacs(has(1))) as checked:
+        await sent(checked, Image())
+        await checked.after(SILENT_S)
+        await checked.after(QUIET_S)
+        assert checked.watch.trouble
+        await checked.after(3600)
+        assert checked.watch.trouble == ""
+
+
+async def test_a_study_without_a_uid_is_not_asked_about_nor_waited_for(make_checked: MakeChecked) -> None:
+    async with make_checked(GoodPacs(has(1))) as checked:
+        await sent(checked, NoStudyUid())
+        await checked.after(SILENT_S)
+        assert checked.pacs.questions == []
+        await checked.after(QUIET_S)
+        assert (await checked.study())[0] == "quiet"
 
 
 @pytest.mark.parametrize("answer", [(), (has(None),), (has(1), has(1))])
