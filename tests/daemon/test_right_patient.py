@@ -160,7 +160,7 @@ async def test_a_study_that_goes_on_beyond_the_visit_stays_one(box: House) -> No
 async def test_a_clock_that_jumps_while_a_study_arrives_does_not_split_it(box: House, jump: float) -> None:
     peer = box.call()
     await box.send(scan(), peer=peer)
-    await box.until(lambda: not box.receiving.behind)
+    await box.settled()
     box.clock.jump(jump)
     await box.send(*[scan(number=number) for number in (2, 3)], peer=peer)
     await box.settled()
