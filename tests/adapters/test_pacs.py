@@ -273,6 +273,7 @@ async def test_a_pacs_that_dribbles_is_given_up_too() -> None:
     assert (type(said), said.summary) == (PacsUnreachableError, "the PACS did not answer within 0.5 s")
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # pynetdicom's acceptor drops its socket
 async def test_whoever_is_cancelled_aborts_the_association() -> None:
     over, begun, aborted = threading.Event(), threading.Event(), threading.Event()
 
@@ -280,8 +281,8 @@ async def test_whoever_is_cancelled_aborts_the_association() -> None:
         event.assoc.bind(
             evt.EVT_PDU_RECV, lambda one: aborted.set() if type(one.pdu).__name__ == "A_ABORT_RQ" else None
         )
-        begun.set()
         yield 0xFF00, match()
+        begun.set()
         over.wait(10)
 
     with archive(stalls) as where:
@@ -388,6 +389,7 @@ async def test_success_is_answered_only_when_the_instance_is_durable(spool: File
     assert answered.is_set()
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # as above
 async def test_a_retrieval_that_is_cancelled_amid_an_instance_ends(spool: FileSpool) -> None:
     held = HeldSpool(spool)
     with archive(gives(image()), model=GET) as where:

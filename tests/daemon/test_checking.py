@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import struct
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -30,8 +31,14 @@ def has(count: int | None, study_uid: str = STUDY) -> FoundStudy:
 
 class NoStudyUid(Image):
     @property
-    def study_uid(self) -> str:
-        return ""
+    def dataset(self) -> bytes:
+        return super().dataset.replace(uid_element(self.study_uid), uid_element(""))
+
+
+def uid_element(uid: str) -> bytes:
+    """Study Instance UID (0020,000D), explicit little endian."""
+    value = uid.encode() + b"\0" * (len(uid) % 2)
+    return struct.pack("<HH2sH", 0x20, 0xD, b"UI", len(value)) + value
 
 
 class CountingJournal:
