@@ -15,7 +15,8 @@ from pydicom._uid_dict import UID_dictionary
 from appliance import config
 from appliance.adapters import dicom_tls
 from appliance.adapters.acceptor import SILENT_OVER_TLS
-from appliance.adapters.association import BUFFER_BYTES, MAXIMUM_LENGTH, MOST_REPORTS, Limits
+from appliance.adapters.association import BUFFER_BYTES, MAXIMUM_LENGTH, Limits
+from appliance.adapters.commitment_reports import MOST_REPORTS
 from appliance.dicom import charset, negotiation, pdu, storage_commitment, upper_layer
 from appliance.dicom.attributes import HEAD_BYTES_MAX
 from appliance.dicom.dimse import MAX_COMMAND_BYTES, MAX_DATASET_BYTES, CommandField, Status

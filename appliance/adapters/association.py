@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol
 
+from appliance.adapters.commitment_reports import CommitmentReports, Report
 from appliance.adapters.service_queue import ServiceQueue
 from appliance.dicom import dimse, negotiation, storage_commitment
 from appliance.dicom.dimse import (
@@ -45,7 +46,6 @@ MAXIMUM_LENGTH = 1 << 20  # bytes of a P-DATA-TF that we take; it costs no memor
 BUFFER_BYTES = 1 << 20  # of reception, for all together; with a fourth of it a CT study takes a fifth longer
 RECEPTION = memoryview(bytearray(BUFFER_BYTES))  # asyncio fills it and hands it over in one step: it is never shared
 RESPONSE_BIT = 0x8000  # PS3.7 annex E.1: of a command field
-MOST_REPORTS = 2  # on storage commitment that wait for the answer to the one before
 ASKED_OF: dict[str, tuple[CommandField, ...]] = {  # by abstract syntax, the requests that are put together and answered
     negotiation.STORAGE_COMMITMENT: (CommandField.N_ACTION_RQ,),
     negotiation.MEDIA_CREATION: (CommandField.N_CREATE_RQ, CommandField.N_ACTION_RQ, CommandField.N_GET_RQ),
@@ -97,13 +97,12 @@ class Association(asyncio.BufferedProtocol):
         self._layer = UpperLayer(MAXIMUM_LENGTH)
         self._assembler = Assembler()
         self._contexts: dict[int, AcceptedContext] = {}
-        self._queue = ServiceQueue(services, self._answer_service) if services else None
+        self._queue = ServiceQueue(services) if services else None
         self._storing: tuple[int, Command] | None = None  # the request whose dataset is arriving
         self._incoming: Incoming | DatasetCollector | None = None  # None while a dataset is read and dropped
         self._expected_bytes = 0  # of the next dataset: as many as the last one had
         self._failure: SlipwayError | None = None
-        self._reports: deque[tuple[int, bytes]] = deque()  # on storage commitment; the first is sent and unanswered
-        self._report_id = 0  # of that one
+        self._reports = CommitmentReports()
         self._maximum = 0  # bytes of a P-DATA-TF that the requestor takes
         self._peer: Peer | None = None
         self._certificate = ""  # SHA-256 of the one that the peer showed over TLS
@@ -242,7 +241,7 @@ class Association(asyncio.BufferedProtocol):
         if context is None:
             raise ProtocolError("a message came on a presentation context that was not accepted")
         if command.field == CommandField.N_EVENT_REPORT_RSP:
-            self._take_report_answer(command)
+            self._report(self._reports.answered(command.message_id))
         elif command.field & RESPONSE_BIT:
             raise ProtocolError("an answer came to a question that was not asked")
         elif command.field == CommandField.C_ECHO_RQ:
@@ -331,7 +330,7 @@ class Association(asyncio.BufferedProtocol):
         elif context.abstract_syntax == negotiation.STORAGE_COMMITMENT:
             self._commit(context_id, command, collected.value)
         elif self._queue is None or not self._queue.put(
-            context_id, command, self._request(context, command, collected)
+            self._request(context, command, collected), partial(self._answer_service, context_id, command)
         ):
             self._answer(context_id, command, command.field | RESPONSE_BIT, Status.RESOURCE_LIMITATION)
 
@@ -351,49 +350,30 @@ class Association(asyncio.BufferedProtocol):
 
     def _answer_service(self, context_id: int, command: Command, answer: ServiceAnswer) -> None:
         """Whoever has hung up meanwhile asks again; what was done for him is done."""
-        if self._transport.is_closing():
-            return
         named = replace(command, sop_instance_uid=answer.sop_instance_uid or command.sop_instance_uid)
         field, has_dataset = command.field | RESPONSE_BIT, bool(answer.dataset)
         head = dimse.response(named, field, answer.status, answer.comment, has_dataset=has_dataset)
-        self._transport.write(pdata_with_dataset(context_id, head, answer.dataset, self._maximum))
-
-    # -- storage commitment ----------------------------------------------------------------------------------------
+        self._send(context_id, head, answer.dataset)
 
     def _commit(self, context_id: int, command: Command, dataset: bytes) -> None:
-        """The answer, and on its heels the report, which waits while an earlier one is unanswered (PS3.7 D.3.3.3)."""
+        """The answer, and on its heels the report, which waits while an earlier one is unanswered."""
         status, report = storage_commitment.decide(command, dataset, self._contexts[context_id].transfer_syntax)
-        if report and len(self._reports) > MOST_REPORTS:
+        if report and self._reports.full:
             status, report = Status.RESOURCE_LIMITATION, b""
         self._answer(context_id, command, CommandField.N_ACTION_RSP, status)
         if report:
-            self._reports.append((context_id, report))
-            if len(self._reports) == 1:
-                self._send_report()
+            self._report(self._reports.put(context_id, report))
 
-    def _send_report(self) -> None:
-        context_id, report = self._reports[0]
-        self._reports[0] = (context_id, b"")
-        self._report_id = self._report_id % 0xFFFF + 1
-        command = dimse.event_report(
-            self._report_id,
-            negotiation.STORAGE_COMMITMENT,
-            storage_commitment.WELL_KNOWN_INSTANCE,
-            storage_commitment.FAILURES_EXIST,
-        )
-        if not self._transport.is_closing():
-            self._transport.write(pdata_with_dataset(context_id, command, report, self._maximum))
-
-    def _take_report_answer(self, command: Command) -> None:
-        """Whatever its status: nothing was promised, so nothing is to be taken back."""
-        if not self._reports or command.message_id != self._report_id:
-            raise ProtocolError("an answer came to a report that was not sent")
-        self._reports.popleft()
-        if self._reports:
-            self._send_report()
+    def _report(self, report: Report | None) -> None:
+        if report is not None:
+            self._send(*report)
 
     # -- answers ---------------------------------------------------------------------------------------------------
 
     def _answer(self, context_id: int, command: Command, field: int, status: Status, comment: str = "") -> None:
         if not self._transport.is_closing():
             self._transport.write(pdata(context_id, dimse.response(command, field, status, comment)))
+
+    def _send(self, context_id: int, command: bytes, dataset: bytes) -> None:
+        if not self._transport.is_closing():
+            self._transport.write(pdata_with_dataset(context_id, command, dataset, self._maximum))

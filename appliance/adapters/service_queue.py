@@ -9,39 +9,39 @@ from collections import deque
 from collections.abc import Callable
 from itertools import islice
 
-from appliance.dicom.dimse import MAX_DATASET_BYTES, Command
+from appliance.dicom.dimse import MAX_DATASET_BYTES
 from appliance.ports import ServiceAnswer, ServiceRequest, Services
 
+Answer = Callable[[ServiceAnswer], None]
 MOST_WAITING = 8  # requests behind the one that is being answered; who follows PS3.7 has none there
 MOST_WAITING_BYTES = MAX_DATASET_BYTES  # of their datasets
 
 
 class ServiceQueue:
-    def __init__(self, services: Services, answer: Callable[[int, Command, ServiceAnswer], None]) -> None:
+    def __init__(self, services: Services) -> None:
         self._services = services
-        self._answer = answer
-        self._asked: deque[tuple[int, Command, ServiceRequest]] = deque()  # the first is being answered
+        self._asked: deque[tuple[ServiceRequest, Answer]] = deque()  # the first is being answered
 
-    def put(self, context_id: int, command: Command, request: ServiceRequest) -> bool:
+    def put(self, request: ServiceRequest, answer: Answer) -> bool:
         """False when too much waits already.
 
         What is put here is asked even when the association ends before: some senders hang up without waiting.
         """
         if self._asked:
-            waiting = sum(len(other.dataset) for _, _, other in islice(self._asked, 1, None))
+            waiting = sum(len(other.dataset) for other, _ in islice(self._asked, 1, None))
             if len(self._asked) > MOST_WAITING or waiting + len(request.dataset) > MOST_WAITING_BYTES:
                 return False
-        self._asked.append((context_id, command, request))
+        self._asked.append((request, answer))
         if len(self._asked) == 1:
             self._ask()
         return True
 
     def _ask(self) -> None:
-        context_id, command, request = self._asked[0]
+        request, answer = self._asked[0]
 
-        def done(answer: ServiceAnswer) -> None:
+        def done(said: ServiceAnswer) -> None:
             self._asked.popleft()
-            self._answer(context_id, command, answer)
+            answer(said)
             if self._asked:
                 self._ask()
 

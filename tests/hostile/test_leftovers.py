@@ -23,13 +23,40 @@ from appliance.adapters.acceptor import SILENT_OVER_TLS, Acceptor
 from appliance.adapters.association import Association
 from appliance.adapters.dicom_tls import server_context
 from appliance.adapters.spool import FileSpool
+from appliance.dicom.dimse import CommandField
+from appliance.dicom.negotiation import MEDIA_CREATION, STORAGE_COMMITMENT
+from appliance.dicom.storage_commitment import WELL_KNOWN_INSTANCE
 from appliance.formats.sealed import Sealer
+from appliance.ports import ServiceAnswer
 from tests.certificates import Authority
-from tests.fakes.peers import CT, LITTLE, OpenReception, associate_request
+from tests.dicom.datasets import encode
+from tests.dicom.test_storage_commitment import wanted
+from tests.fakes.peers import CT, LITTLE, OpenReception, any_command, associate_request, element
+from tests.fakes.services import PromptServices
+from tests.fuzz.seeds import pdata
 from tests.hostile.flood import CLIENT_HELLO
 
+CONTEXTS = [(CT, LITTLE), (MEDIA_CREATION, LITTLE), (STORAGE_COMMITMENT, LITTLE)]
 REJECTED = associate_request("ELSEWHERE", "CT1", [(CT, LITTLE)])
-ACCEPTED = associate_request("SHARE", "CT1", [(CT, LITTLE)])
+ACCEPTED = associate_request("SHARE", "CT1", CONTEXTS)
+
+
+def asking(context: int, command: bytes, dataset: bytes) -> bytes:
+    pdvs = ((3, command.replace(b"\1\1", b"\0\0")), (2, dataset))
+    return ACCEPTED + b"".join(pdata(context, control, value) for control, value in pdvs)
+
+
+ASKED = asking(3, any_command(MEDIA_CREATION, CommandField.N_CREATE_RQ), b"dataset")
+COMMITTED = asking(
+    5,
+    element(0x0003, STORAGE_COMMITMENT.encode())
+    + element(0x0100, CommandField.N_ACTION_RQ.to_bytes(2, "little"))
+    + element(0x0110, b"\1\0")
+    + element(0x0800, b"\0\0")
+    + element(0x1001, WELL_KNOWN_INSTANCE.encode())
+    + element(0x1008, b"\1\0"),
+    encode(wanted("1.2.3")),
+)
 
 
 class Forgetful(OpenReception):
@@ -44,7 +71,8 @@ async def doors(folder: Path) -> AsyncIterator[tuple[Acceptor, dict[str, int]]]:
     """An acceptor that listens plain and with TLS."""
     pair = Authority(folder, "ours").issue("box")
     spool = FileSpool(folder / "spool", Sealer(bytes(32)), reserve_bytes=0)
-    acceptor = Acceptor(spool, Forgetful(), time.time)
+    services = PromptServices(lambda _: ServiceAnswer(0, b"dataset"))
+    acceptor = Acceptor(spool, Forgetful(), time.time, services=services)
     ((_, plain),) = await acceptor.listen((("127.0.0.1", 0),))
     context = server_context(str(pair.certificate), str(pair.key))
     ((_, secure),) = await acceptor.listen((("127.0.0.1", 0),), context)
@@ -80,6 +108,8 @@ VISITS = {
     "noise": ("plain", b"\1\0\xff\xff\xff\xff", False),
     "rejected": ("plain", REJECTED, False),
     "accepted": ("plain", ACCEPTED, False),
+    "asked": ("plain", ASKED, False),
+    "reported to": ("plain", COMMITTED, False),
     "no handshake": ("TLS", b"", False),
     "half a handshake": ("TLS", CLIENT_HELLO, False),
     "no TLS": ("TLS", b"hello, hello", False),
