@@ -33,6 +33,8 @@ CT, LITTLE = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.1.2.1"
 NAME, PATIENT_ID = "CANARYSON^ADALBERTA", "CANARY-4711"
 QUICK = Patience(connect_s=1, answer_s=0.6, find_s=3, silence_s=0.6)
 ONE = FoundInstance("1.2.3", "1.2.3.1", CT, "1.2.3.1.1")
+# When we hang up, pynetdicom's acceptor, which the PACS here is, drops its socket without closing it.
+HUNG_UP = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 Handler = Callable[[Any], Iterator[Any]]
 
 
@@ -247,6 +249,7 @@ async def test_a_network_in_the_settings_is_no_address() -> None:
     assert "is a network" in (await asked(Archive("10.20.0.0/24", 104, "PACS"))).summary
 
 
+@HUNG_UP
 async def test_a_pacs_that_falls_silent_amid_its_answers_is_given_up() -> None:
     over = threading.Event()
 
@@ -260,6 +263,7 @@ async def test_a_pacs_that_falls_silent_amid_its_answers_is_given_up() -> None:
     assert (type(said), said.summary) == (PacsUnreachableError, "the PACS fell silent before C-FIND was done")
 
 
+@HUNG_UP
 async def test_a_pacs_that_dribbles_is_given_up_too() -> None:
     over = threading.Event()
 
@@ -273,7 +277,7 @@ async def test_a_pacs_that_dribbles_is_given_up_too() -> None:
     assert (type(said), said.summary) == (PacsUnreachableError, "the PACS did not answer within 0.5 s")
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # pynetdicom's acceptor drops its socket
+@HUNG_UP
 async def test_whoever_is_cancelled_aborts_the_association() -> None:
     over, begun, aborted = threading.Event(), threading.Event(), threading.Event()
 
@@ -389,7 +393,7 @@ async def test_success_is_answered_only_when_the_instance_is_durable(spool: File
     assert answered.is_set()
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # as above
+@HUNG_UP
 async def test_a_retrieval_that_is_cancelled_amid_an_instance_ends(spool: FileSpool) -> None:
     held = HeldSpool(spool)
     with archive(gives(image()), model=GET) as where:
@@ -480,6 +484,7 @@ def test_a_box_that_asks_no_pacs_does_not_load_what_it_would_take() -> None:
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
+@HUNG_UP
 async def test_an_instance_that_would_fill_the_memory_is_refused(spool: FileSpool) -> None:
     big = image()
     big.add_new(0x7FE00010, "OW", bytes(200_000))
