@@ -212,6 +212,12 @@ UPDATE study SET grown_at = :now WHERE state = 'arriving' AND grown_at > :now;
 UPDATE share SET visit_ends_at = :now + (visit_ends_at - opened_at), opened_at = :now
 WHERE state IN ('open', 'held') AND opened_at > :now;
 
+-- name: clock_went_back_for_growth
+UPDATE share SET grown_at = :now WHERE state IN ('open', 'held') AND grown_at > :now;
+
+-- name: clock_went_back_for_requests
+UPDATE request SET at = :now WHERE state IN ('pending', 'creating') AND at > :now;
+
 -- name: study_grown
 UPDATE study SET grown_at = :now WHERE id = :id;
 

@@ -75,8 +75,8 @@ class Sweeping:
                     await self._journal.run(forget)
 
     def _sweep(self, tx: Transaction) -> int:
-        for name in ("clock_went_back_for_studies", "clock_went_back_for_shares"):
-            tx.do(name, now=self._clock())  # else they would wait until the clock is there again
+        for what in ("studies", "shares", "growth", "requests"):
+            tx.do(f"clock_went_back_for_{what}", now=self._clock())  # else they would wait until it is there again
         if self._receiving.recovering:  # more of these studies is on the disk than the journal knows
             return self._expire(tx)
         return self._judge(tx) + self._expire(tx) + self._close(tx)

@@ -193,14 +193,19 @@ class Transitions:
 
     def mint_requested(self, tx: Transaction, share: int) -> None:
         """Somebody asks for it now: a profile that prints on request has been waiting for this."""
-        if self._prints_on_request(tx, share) and not self._live_links(tx, share):
+        live = self._live_links(tx, share)
+        if self._prints_on_request(tx, share) and not any(tx.all("slips_of_link", link=link) for link in live):
             self.mint_now(tx, share)
+            for link in live:  # that kept it at the vault
+                self.link(tx, link, LinkEvent.REVOKED)
 
     def unmint_requested(self, tx: Transaction, share: int) -> None:
         """Nobody asks for it any more: a profile that prints on request waits again."""
-        if self._prints_on_request(tx, share):
-            for link in self._live_links(tx, share):
+        live = self._live_links(tx, share)
+        if self._prints_on_request(tx, share) and live:
+            for link in live:
                 self.link(tx, link, LinkEvent.REVOKED)
+            self._keep_at_vault(tx, share)  # somebody else may still ask for it
 
     def _prints_on_request(self, tx: Transaction, share: int) -> bool:
         return self._terms_of(self._row(tx, "share", share)).when is When.REQUEST

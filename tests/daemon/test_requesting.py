@@ -15,6 +15,7 @@ from appliance.daemon.requesting import MISSING_FOR_S
 from appliance.daemon.requests import Request, Wish
 from tests.daemon.conftest import MakeHouse
 from tests.daemon.house import QUIET_S, VISIT_S, House, Image, images, terms
+from tests.fakes.slip_printers import PaperOutPrinter
 from tests.fakes.vault import DownVault
 
 UID = "1.2.826.4711.9.1"
@@ -172,7 +173,35 @@ async def test_a_request_taken_back_before_its_slip_is_out_prints_none(make_hous
         await ask(box, Image())
         creating = await is_in(box, RequestState.CREATING)
         assert await box.journal.run(lambda tx: box.requesting.take_back(tx, creating))
-        assert {link["state"] for link in await box.rows("links", share=1)} == {"destroyed"}
+        assert [slip["state"] for slip in await box.rows("slips_of_share", share=1)] == ["void"]
+
+
+async def test_what_was_taken_back_can_be_asked_for_again(make_house: MakeHouse) -> None:
+    """With its last link the vault deletes a share, and the box does not have the images any more."""
+    printer = PaperOutPrinter()
+    async with make_house(profiles={"SHARE": terms(when=When.REQUEST)}, printer=printer) as box:
+        box.start()
+        await box.send(Image())
+        await ask(box, Image())
+        creating = await is_in(box, RequestState.CREATING)
+        await box.until(lambda: box.vault.live_links)
+        assert await box.journal.run(lambda tx: box.requesting.take_back(tx, creating))
+        await box.settled()
+        assert box.vault.live_links
+        await box.journal.run(lambda tx: box.transitions.mint_requested(tx, 1))
+        printer.load_paper()
+        box.bell.ring()
+        await box.settled()
+        assert set(box.opened().datasets) == {Image().uid}
+        assert len(box.vault.live_links) == 1
+
+
+async def test_a_clock_that_goes_back_keeps_no_request_waiting(robot: House) -> None:
+    await robot.send(Image())
+    await ask(robot, *images("A", 2))
+    await is_in(robot, RequestState.PENDING)
+    robot.clock.jump(-3650 * 86400)
+    await is_in(robot, RequestState.FAILURE, step_s=1.0)
 
 
 async def test_a_slip_that_is_out_cannot_be_taken_back(robot: House) -> None:
