@@ -210,7 +210,7 @@ _NOTES: tuple[tuple[re.Pattern[str], Say], ...] = tuple(
     for pattern, say in (
         (notes.CAME.pattern, Telling.came),
         (
-            r"(?P<here>\d+) of (?P<expected>\d+) images, (?P<by_whom>[^;]*)(?:; (?P<missing>\d+) missing)?",
+            r"(?P<here>\d+) of (?P<expected>\d+) images?, (?P<by_whom>[^;]*)(?:; (?P<missing>\d+) missing)?",
             Telling.verdict,
         ),
         (r"no more images for (\S+) s; not checked", Telling.quiet),

@@ -181,7 +181,7 @@ async def test_an_expired_slip_says_how_it_is_switched_on_again(box: House) -> N
         ),
         ("slip S-00001 released by wristband", "", "The patient's wristband was scanned: slip S-00001 may be printed."),
         ("register-link: the vault refused it", "", "The vault: the vault refused it."),
-        ("1 of 1 images, as they were asked for", "", "All 1 of 1 image is here, as they were asked for."),
+        ("1 of 1 image, as they were asked for", "", "All 1 of 1 image is here, as they were asked for."),
         ("link minted", "", None),
         ("share left without a link", "", None),
     ],
