@@ -59,7 +59,7 @@ def archive(answer: Handler | None = None, *, model: str = FIND, box: str = "BOX
     try:
         yield Archive("127.0.0.1", server.server_address[1], "PACS")
     finally:
-        server.shutdown()
+        threading.Thread(target=server.shutdown).start()  # it takes half a second
 
 
 def pacs_of(where: Archive, retrieve: str = "move", patience: Patience = QUICK, **parts: Any) -> DicomPacs:
