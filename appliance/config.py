@@ -194,6 +194,13 @@ class DicomwebClient(_Section):
     token_file: str = ""  # SHA-256 of its token; default: the systemd credential dicomweb.NAME, else PATH/dicomweb.NAME
     profiles: tuple[AeTitle, ...] = ()  # to which it may send; none named: to all
     address: Annotated[str, AfterValidator(_network)] | Literal[""] = ""  # from which alone; "" is any
+    quota_gb: Annotated[float, Field(gt=0)] | None = None  # of what waits for the vault; then 503
+
+    @model_validator(mode="after")
+    def _has_an_address(self) -> Self:
+        if self.quota_gb is not None and not self.address:
+            raise ValueError(f"quota_gb of {self.name} needs its address: quotas are counted by both")
+        return self
 
 
 class DicomwebSettings(_Section):

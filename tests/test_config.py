@@ -117,6 +117,7 @@ MISTAKES = {
     "a name that is a path": ("[[dicomweb.client]]\nname = '../a'", r"letters, digits"),
     "a profile that is none": (WEB_CLIENT + "profiles = ['NONE']", r"NONE is no \[\[profile\]\]"),
     "a client's address": (WEB_CLIENT + "address = 'ris.local'", r"an IP address or a network"),
+    "a client's quota anywhere": (WEB_CLIENT + "quota_gb = 5", r"needs its address"),
     "unknown key of a client": (WEB_CLIENT + "profile = ['A']", r"did you mean profiles\?"),
     "not a table": ("site = 3", r"site"),
     "not TOML": ("[site\nname=", r"not valid TOML"),

@@ -61,6 +61,8 @@ def _known(peer: PeerSettings) -> KnownPeer:
 
 def _quotas(settings: Settings) -> list[Quota]:
     whose = [(_known(peer), peer.quota_gb) for peer in settings.dicom.peer]
+    senders = (client for client in settings.dicomweb.client if client.quota_gb is not None)
+    whose += [(KnownPeer.of(client.name, client.address), client.quota_gb) for client in senders]
     return [Quota(peer, round(gb * GB)) for peer, gb in (*whose, (None, settings.spool.quota_gb)) if gb is not None]
 
 
