@@ -19,6 +19,7 @@ from appliance.dicom.performed_step import Performed, StepStatus
 from appliance.ports import Journal, ServiceAnswer, ServiceRequest, Transaction
 
 STEP = Source.PERFORMED_STEP
+UNAVAILABLE = "UNAVAILABLE"  # PS3.3 C.4.23.1.1: cannot be retrieved, such as what was rejected
 
 
 class Announcing:
@@ -40,7 +41,9 @@ class Announcing:
         told = await asyncio.to_thread(availability_notification.decode, request.dataset, request.transfer_syntax)
         uid = request.sop_instance_uid or new_uid()
         named = [
-            Named(one.sop_class_uid, one.sop_instance_uid, one.series_uid, told.study_uid) for one in told.instances
+            Named(one.sop_class_uid, one.sop_instance_uid, one.series_uid, told.study_uid)
+            for one in told.instances
+            if one.availability != UNAVAILABLE
         ]
 
         def work(tx: Transaction) -> None:

@@ -68,7 +68,7 @@ class MediaRequests:
         def work(tx: Transaction) -> None:
             known = self._requests.find(tx, uid)
             if known is not None:
-                started = known.state is not RequestState.IDLE
+                started = known.state not in (RequestState.IDLE, RequestState.CANCELLED)
                 raise RefusedError(Status.ALREADY_INITIATED if started else Status.DUPLICATE_SOP_INSTANCE)
             asked_by = peer.calling_ae_title
             self._requests.add(tx, RequestKind.MEDIA_CREATION, uid, peer.called_ae_title, asked_by, wish)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from pydicom.dataset import Dataset
 
@@ -94,13 +94,13 @@ async def until_told(box: House, status: str, *, step_s: float = 0.3, uid: str =
 # -- announcements -----------------------------------------------------------------------------------------------------
 
 
-async def announce(box: House, *several: Image, uid: str = NOTE) -> ServiceAnswer:
+async def announce(box: House, *several: Image, uid: str = NOTE, gone: Collection[Image] = ()) -> ServiceAnswer:
     dataset, series = Dataset(), Dataset()
     dataset.StudyInstanceUID, dataset.ReferencedPerformedProcedureStepSequence = several[0].study_uid, []
     series.SeriesInstanceUID = f"{several[0].study_uid}.1"
     series.ReferencedSOPSequence = [_reference(image) for image in several]
-    for item in series.ReferencedSOPSequence:
-        item.RetrieveAETitle, item.InstanceAvailability = "PACS", "ONLINE"
+    for item, image in zip(series.ReferencedSOPSequence, several, strict=True):
+        item.RetrieveAETitle, item.InstanceAvailability = "PACS", "UNAVAILABLE" if image in gone else "ONLINE"
     dataset.ReferencedSeriesSequence = [series]
     return await ask(box, AVAILABILITY_NOTIFICATION, CommandField.N_CREATE_RQ, uid, dataset)
 

@@ -21,6 +21,12 @@ async def test_a_notification_says_how_many_images_there_are(box: House) -> None
     assert await verdict(box, "complete") == "2 of 2 images, as the PACS announced them"
 
 
+async def test_what_cannot_be_had_is_not_waited_for(box: House) -> None:
+    await announce(box, *images("A", 3), gone=images("A", 3)[2:])
+    await box.send(*images("A", 2))
+    assert "2 of 2" in await verdict(box, "complete")
+
+
 async def test_a_notification_of_a_study_that_never_comes_shares_nothing(box: House) -> None:
     await announce(box, *images("A", 2))
     await box.settled()

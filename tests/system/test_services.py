@@ -111,7 +111,7 @@ def test_burning_to_the_box_prints_a_slip_that_opens_what_was_asked_for(
     job = printer.job()
     assert done(box, uid).TotalNumberOfPiecesOfMediaCreated == 1
     assert fingerprints(open_all(job.link, tmp_path / "opened", PERSON.birth_date, 4)) == fingerprints(files)
-    assert "4 of 4 images are here, as they were asked for" in box.command("shares", "show", shares(box)[0]["id"]).stdout
+    assert "4 of 4 images are here, as they were asked for" in story(box)
 
 
 def shares(box: Box) -> list[dict[str, Any]]:
