@@ -53,17 +53,31 @@ def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
 
 
 @pytest.fixture(scope="module")
-def house(orthanc: Orthanc, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Vault, Box]]:
+def scanner() -> Iterator[tuple[int, str]]:
+    """A serial line: where to write what is scanned, and the setting of its other end."""
+    ours, line = pty.openpty()
+    yield ours, f'[scanner]\ndevice = "serial://{os.ttyname(line)}"\nreads = "accession"\n'
+    os.close(ours)
+    os.close(line)
+
+
+@pytest.fixture(scope="module")
+def house(
+    orthanc: Orthanc, scanner: tuple[int, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Vault, Box]]:
     profile = 'ae_title = "SHARE"\nquiet_seconds = 30\nvisit_hours = 1'
-    with loop(tmp_path_factory.mktemp("box"), extra=settings(orthanc, "move"), profile=profile) as (vault, box):
+    with loop(tmp_path_factory.mktemp("box"), extra=settings(orthanc, "move") + scanner[1], profile=profile) as (
+        vault,
+        box,
+    ):
         orthanc.knows_box_at(box.port)
         yield vault, box
 
 
-def use(box: Box, orthanc: Orthanc, retrieve: str) -> None:
+def use(box: Box, retrieve: str) -> None:
     if f'retrieve = "{retrieve}"' not in box.extra:
         box.stop()
-        box.extra = settings(orthanc, retrieve)
+        box.extra = box.extra.replace('retrieve = "move"', f'retrieve = "{retrieve}"')
         box.start()
 
 
@@ -74,7 +88,7 @@ def test_a_study_is_pulled_by_accession_number_checked_and_opened(
     box, accession = house[1], f"ACC-{number}"
     files = study(tmp_path / "study", number, accession, Person(name=f"Pull^{retrieve}", patient_id=f"PULL-{number}"))
     orthanc.holds(files)
-    use(box, orthanc, retrieve)
+    use(box, retrieve)
     done = box.command("pull", "--accession", accession)
     assert f": {IMAGES} of {IMAGES} images, checked with the PACS." in done.stdout
     slip = done.stdout.split()[1].rstrip(":")
@@ -105,24 +119,16 @@ def _state(box: Box, request: int) -> str:
 
 
 def test_a_scanned_accession_number_is_a_slip_and_one_that_is_not_there_a_short_paper(
-    orthanc: Orthanc, house: tuple[Vault, Box], tmp_path: Path
+    orthanc: Orthanc, house: tuple[Vault, Box], scanner: tuple[int, str], tmp_path: Path
 ) -> None:
     box, slips = house[1], house[1].folder.parent / "slips"
     orthanc.holds(study(tmp_path / "study", 34, "ACC-34", Person(name="Pull^Scanned", patient_id="PULL-34")))
-    scanner, line = pty.openpty()
-    box.stop()
-    box.extra = settings(orthanc, "move") + f'[scanner]\ndevice = "serial://{os.ttyname(line)}"\nreads = "accession"\n'
-    box.start()
     before = set(slips.iterdir())
-    try:
-        os.write(scanner, b"ACC-34\r\n")
-        slip = eventually(lambda: next((one for one in set(slips.glob("S-*.bin")) - before), None), WITHIN_S, "a slip")
-        assert escpos_reader.decode_qr(escpos_reader.slips(slip.read_bytes())[0])
-        os.write(scanner, b"NO-SUCH-77\r\n")
-        eventually((slips / "NOTICE.bin").exists, WITHIN_S, "a paper that says so")
-    finally:
-        os.close(scanner)
-        os.close(line)
+    os.write(scanner[0], b"ACC-34\r\n")
+    slip = eventually(lambda: next((one for one in set(slips.glob("S-*.bin")) - before), None), WITHIN_S, "a slip")
+    assert escpos_reader.decode_qr(escpos_reader.slips(slip.read_bytes())[0])
+    os.write(scanner[0], b"NO-SUCH-77\r\n")
+    eventually((slips / "NOTICE.bin").exists, WITHIN_S, "a paper that says so")
     log = (box.folder / "box.log").read_text()
     assert "what was scanned: the PACS has no study with this accession number" in log
     assert not any(number in log for number in ("ACC-34", "NO-SUCH-77"))
