@@ -154,13 +154,13 @@ class DicomPacs:
         asked = {tag: _exact(tag, value) for tag, value in asked.items() if value}
         keys = dict.fromkeys(STUDY_KEYS, "") | asked
 
-        def work(line: Line) -> list[Item]:
+        def work(line: Line) -> list[FoundStudy]:
             with line.associated([Proposal(FIND)]):
-                return line.find("STUDY", keys)
+                found = line.find("STUDY", keys)
+            # A PACS that does not know a key answers with everybody's studies.
+            return [_study(one) for one in found if all(one.text(tag) == value for tag, value in asked.items())]
 
-        found = await self._on_line(self._calling, work, self._patience.find_s)
-        # A PACS that does not know a key answers with everybody's studies.
-        return [_study(one) for one in found if all(one.text(tag) == value for tag, value in asked.items())]
+        return await self._on_line(self._calling, work, self._patience.find_s)
 
     async def find_instances(self, study_uid: str, sop_instance_uids: Sequence[str] = ()) -> list[FoundInstance]:
         def work(line: Line) -> list[FoundInstance]:
@@ -333,7 +333,7 @@ def _anywhere(line: Line, uids: Sequence[str]) -> Iterator[Item]:
 
 
 def _study(one: Item) -> FoundStudy:
-    count = one.number(tags.NUMBER_OF_STUDY_RELATED_INSTANCES, -1)
+    count = one.text(tags.NUMBER_OF_STUDY_RELATED_INSTANCES)
     return FoundStudy(
         study_uid=one.uid(tags.STUDY_INSTANCE_UID),
         patient_id=one.text(tags.PATIENT_ID),
@@ -343,7 +343,7 @@ def _study(one: Item) -> FoundStudy:
         study_date=one.text(tags.STUDY_DATE),
         description=one.text(tags.STUDY_DESCRIPTION),
         modalities=one.text(tags.MODALITIES_IN_STUDY).replace("\\", ", "),
-        instances=count if count >= 0 else None,
+        instances=int(count) if count.isdecimal() and count.isascii() else None,
     )
 
 

@@ -24,7 +24,7 @@ from pynetdicom.pdu_primitives import SOPClassExtendedNegotiation
 from appliance.adapters import pacs_answers
 from appliance.adapters.pacs import Archive, Counts, Patience, Proposal
 from appliance.dicom import pdu
-from appliance.dicom.elements import Item, read
+from appliance.dicom.elements import DatasetError, Item, read
 from appliance.dicom.tags import VRS
 from appliance.errors import PacsRefusedError, PacsUnreachableError, SlipwayError
 from appliance.formats import part10
@@ -42,6 +42,8 @@ LONGEST_PDU = 1 << 20  # bytes; we announce a sixteenth
 MAXIMUM_LENGTH = 1 << 16
 MOST_MATCHES = 50_000  # of one question: a study has a tenth of that
 MEDIUM = 0  # priority
+# What pynetdicom lets out when a PACS goes away, or does what nobody expects, while another of its threads looks on.
+LIBRARY_ERRORS = (ValueError, RuntimeError, AttributeError, TypeError, LookupError, OSError)
 END_S = 5.0  # for pynetdicom's threads to end once their socket is closed
 
 
@@ -81,6 +83,10 @@ class Line:
         try:
             self._check(association)
             yield
+        except (SlipwayError, DatasetError):
+            raise
+        except LIBRARY_ERRORS as error:
+            raise PacsUnreachableError(f"the association with the PACS failed ({type(error).__name__})") from error
         finally:
             self._end(association)
 

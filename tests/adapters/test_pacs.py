@@ -47,7 +47,9 @@ def match(**changes: Any) -> Dataset:
 
 
 @contextlib.contextmanager
-def archive(answer: Handler | None = None, *, model: str = FIND, box: str = "BOX") -> Iterator[Archive]:
+def archive(
+    answer: Handler | None = None, *, model: str = FIND, box: str = "BOX", on_accepted: Any = None
+) -> Iterator[Archive]:
     """A PACS that does one service only and answers as `answer` says."""
     event = {FIND: evt.EVT_C_FIND, MOVE: evt.EVT_C_MOVE, GET: evt.EVT_C_GET}[model]
     entity = AE("PACS")
@@ -55,6 +57,8 @@ def archive(answer: Handler | None = None, *, model: str = FIND, box: str = "BOX
     entity.add_supported_context(CT, LITTLE, scu_role=True, scp_role=True)
     entity.require_called_aet, entity.require_calling_aet = True, [box]
     handlers: Any = [(event, answer or (lambda _: iter(())))]
+    if on_accepted is not None:
+        handlers.append((evt.EVT_ESTABLISHED, on_accepted))
     server = entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers)
     try:
         yield Archive("127.0.0.1", server.server_address[1], "PACS")
@@ -88,6 +92,10 @@ async def asked(where: Archive, **patience: float) -> SlipwayError:
     with pytest.raises(SlipwayError) as raised:
         await pacs_of(where, patience=replace(QUICK, **patience)).find_studies(accession_number="A1")
     return raised.value
+
+
+async def asked_of(where: Archive) -> None:
+    await pacs_of(where).find_studies(accession_number="A1")
 
 
 async def retrieved(where: Archive, retrieve: str, **parts: Any) -> Retrieved:
@@ -247,6 +255,33 @@ async def test_a_pacs_that_is_down_is_said_with_its_address() -> None:
 
 async def test_a_network_in_the_settings_is_no_address() -> None:
     assert "is a network" in (await asked(Archive("10.20.0.0/24", 104, "PACS"))).summary
+
+
+@HUNG_UP
+@pytest.mark.parametrize("retrieve", ["", "move", "get"])
+async def test_a_pacs_that_hangs_up_at_once_ends_nothing_else(retrieve: str, spool: FileSpool) -> None:
+    def hang_up(event: Any) -> None:
+        event.assoc.abort(block=False)
+
+    model = {"": FIND, "move": MOVE, "get": GET}[retrieve]
+    for _ in range(3):
+        with archive(model=model, on_accepted=hang_up) as where, pytest.raises(PacsUnreachableError):
+            await (retrieved(where, retrieve, spool=spool) if retrieve else asked_of(where))
+
+
+def _with_text(tag: int, value: str) -> Dataset:
+    """A value that its VR does not have."""
+    found = match()
+    found.add_new(tag, "LO", value)
+    return found
+
+
+async def test_values_that_are_none_do_not_end_the_box() -> None:
+    with archive(lambda _: iter([(0xFF00, _with_text(0x00201208, "7A"))])) as where:
+        (found,) = await pacs_of(where).find_studies(accession_number="A1")
+        assert found.instances is None
+    with archive(lambda _: iter([(0xFF00, _with_text(0x0020000D, "1.2.X"))])) as where:
+        assert "cannot be read" in (await asked(where)).summary
 
 
 @HUNG_UP
