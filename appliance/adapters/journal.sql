@@ -576,6 +576,9 @@ SELECT * FROM request WHERE state = :state ORDER BY id;
 -- name: set_request_state
 UPDATE request SET state = :state, info = :info, at = :now WHERE id = :id;
 
+-- name: pulls_with_slips
+SELECT * FROM request WHERE kind = 'pull' AND state IN ('creating', 'done') AND tried < :tries ORDER BY id;
+
 -- name: request_tried
 UPDATE request SET tried = :tried, not_before = :not_before WHERE id = :id;
 

@@ -81,7 +81,8 @@ class Pulling:
 
     def _next(self, tx: Transaction) -> Request | None:
         """A pull goes on when its slip is out already: late images join the same share."""
-        wanted = self._requests.in_states(tx, RequestState.PENDING, RequestState.CREATING, RequestState.DONE)
+        unfinished = [self._requests.of(row) for row in tx.all("pulls_with_slips", tries=TRIES)]
+        wanted = [*self._requests.in_states(tx, RequestState.PENDING), *unfinished]
         return next((one for one in wanted if self._is_due(tx, one)), None)
 
     def _is_due(self, tx: Transaction, request: Request) -> bool:
@@ -90,8 +91,6 @@ class Pulling:
             return False
         if request.kind is RequestKind.PULL:
             return True
-        if request.state is not RequestState.PENDING:
-            return False
         shares = self._shares(tx, request)
         waited_s = now - max((share["grown_at"] for share in shares), default=row["at"])
         return waited_s >= ON_THEIR_WAY_S and bool(self._missing(tx, request) or self._absent(tx, request))
