@@ -355,3 +355,28 @@ async def test_what_a_notification_names_and_the_pacs_does_not_send_is_asked_for
         for _ in range(6):
             await pulled.after(20)
         assert len(pulled.pacs.retrieved) == 3
+
+
+async def test_a_pull_that_a_slow_archive_breaks_off_goes_on_after_its_slip_is_out(make_pulled: MakePulled) -> None:
+    class Breaking(GoodPacs):
+        async def retrieve(self, wanted: Wanted, profile: str, progress: Callable[[Retrieved], None]) -> Retrieved:
+            if self.retrieved:
+                return await super().retrieve(wanted, profile, progress)
+            self.retrieved.append((wanted, profile))
+            assert self.deliver is not None
+            await self.deliver(THREE[0].uid, profile)
+            raise PacsUnreachableError("the PACS fell silent before C-MOVE was done")
+
+    async with make_pulled(Breaking(study_of(Image(), 3)), THREE) as pulled:
+        await pulled.box.stop("pulling")
+        request = (await pulled.pull())["id"]
+        pulled.box.tasks["pulling"] = asyncio.create_task(pulled.parts.pulling.run())
+        await pulled.until(lambda one: one["trouble"])
+        await pulled.box.journal.run(
+            lambda tx: tx.do("request_tried", id=request, tried=0, not_before=pulled.box.clock.now() + 400)
+        )
+        await pulled.until(lambda one: one["state"] == "done")
+        await pulled.until(lambda one: len(pulled.pacs.retrieved) == 2, step_s=5)
+        await pulled.box.settled()
+        assert len(pulled.box.opened().datasets) == 3
+        assert len(pulled.box.printer.jobs) == 1
