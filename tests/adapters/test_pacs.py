@@ -19,8 +19,9 @@ import pytest
 from pydicom.dataset import Dataset
 from pynetdicom import AE, evt
 
-from appliance.adapters.pacs import MOST_CONTEXTS, Archive, DicomPacs, Patience, get_proposals
+from appliance.adapters.pacs import MOST_CONTEXTS, Archive, DicomPacs, Patience, Proposal, get_proposals
 from appliance.adapters.pacs_answers import FIND, GET, MOVE
+from appliance.adapters.pacs_line import Line
 from appliance.adapters.spool import FileSpool
 from appliance.errors import NothingFoundError, PacsRefusedError, PacsUnreachableError, SlipwayError, SpoolFullError
 from appliance.formats import part10
@@ -267,6 +268,15 @@ async def test_a_pacs_that_hangs_up_at_once_ends_nothing_else(retrieve: str, spo
     for _ in range(3):
         with archive(model=model, on_accepted=hang_up) as where, pytest.raises(PacsUnreachableError):
             await (retrieved(where, retrieve, spool=spool) if retrieve else asked_of(where))
+
+
+async def test_what_the_library_lets_out_is_a_pacs_that_failed() -> None:
+    def fail(where: Archive) -> None:
+        with Line(where, "BOX", QUICK).associated([Proposal(FIND)]):
+            raise AttributeError("of another thread's making")
+
+    with archive() as where, pytest.raises(PacsUnreachableError, match="AttributeError"):
+        await asyncio.to_thread(fail, where)
 
 
 def _with_text(tag: int, value: str) -> Dataset:

@@ -19,7 +19,7 @@ from appliance.formats.sealed import Sealer
 from appliance.ports import FoundInstance, FoundStudy, Retrieved, Wanted
 from tests.daemon import asking
 from tests.daemon.conftest import MakeHouse
-from tests.daemon.house import BIRTH_DATE, KEY, NAME, PATIENT_ID, House, Image, images, terms
+from tests.daemon.house import BIRTH_DATE, KEY, NAME, PATIENT_ID, VISIT_S, House, Image, images, terms
 from tests.fakes.pacs import DownPacs, GoodPacs, RefusingPacs, SlowPacs
 from tests.fakes.vault import RememberingVault
 
@@ -154,6 +154,25 @@ async def test_of_several_studies_of_a_patient_a_person_says_which(make_pulled: 
         await pulled.pull("patient", patient, all=True)
         await pulled.until(lambda one: one["state"] == "done")
         assert len(await pulled.box.shares()) == 1
+
+
+async def test_all_studies_of_one_order_are_pulled_onto_one_slip(make_pulled: MakePulled) -> None:
+    other = Image(study="2")
+    async with make_pulled(GoodPacs(study_of(Image(), 3), study_of(other, 1)), [*THREE, other]) as pulled:
+        await pulled.pull()
+        await pulled.until(lambda one: one["state"] == "done")
+        assert {wanted.study_uid for wanted, _ in pulled.pacs.retrieved} == {STUDY, other.study_uid}
+        assert len(pulled.box.printer.jobs) == 1
+
+
+async def test_after_the_visit_the_same_number_is_another_share(make_pulled: MakePulled) -> None:
+    async with make_pulled(GoodPacs(study_of(Image(), 3)), THREE) as pulled:
+        await pulled.pull()
+        await pulled.until(lambda one: one["state"] == "done")
+        await pulled.box.stop("sweeping")
+        assert (await pulled.pull())["already"]
+        pulled.box.clock.advance(VISIT_S + 1)
+        assert not (await pulled.pull())["already"]
 
 
 async def test_several_patients_with_one_number_are_refused_even_with_all(make_pulled: MakePulled) -> None:
@@ -342,6 +361,16 @@ async def test_what_a_notification_names_of_a_shared_study_is_pulled_and_of_anot
         ((wanted, profile),) = pulled.pacs.retrieved
         assert ({one.sop_instance_uid for one in wanted.instances}, profile) == ({i.uid for i in THREE[1:]}, "SHARE")
         assert len(await pulled.box.shares()) == 1
+
+
+async def test_what_is_announced_is_not_pulled_while_its_association_is_open(make_pulled: MakePulled) -> None:
+    async with make_pulled(GoodPacs(), THREE) as pulled:
+        pulled.box.tasks["completing"] = asyncio.create_task(pulled.parts.completing.run())
+        await pulled.box.send(THREE[0], peer=pulled.box.call())
+        await asking.announce(pulled.box, *THREE)
+        await pulled.after(20)
+        await pulled.after(20)
+        assert pulled.pacs.retrieved == []
 
 
 async def test_what_a_notification_names_and_the_pacs_does_not_send_is_asked_for_three_times(
