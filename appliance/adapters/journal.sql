@@ -480,7 +480,8 @@ SELECT id FROM share WHERE state = 'open' AND visit_ends_at <= :now
   AND NOT EXISTS (SELECT 1 FROM request WHERE request.share = share.id AND request.state IN ('pending', 'creating'));
 
 -- name: count_held
-SELECT count(*) AS n FROM share WHERE state = 'held';
+-- Those for a person: what waits for its report alone needs nobody.
+SELECT count(*) AS n FROM share WHERE state = 'held' AND (doubt != '' OR rules != '["report"]');
 
 -- name: add_event
 INSERT INTO event (at, share, what, by) VALUES (:now, :share, :what, :by);

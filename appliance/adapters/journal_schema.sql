@@ -199,6 +199,16 @@ ALTER TABLE share ADD COLUMN remarks BLOB;                         -- sealed: wh
 ALTER TABLE study ADD COLUMN verdict TEXT NOT NULL DEFAULT '';     -- JSON of core/completeness.py's, while one stands
 ALTER TABLE study ADD COLUMN reported INTEGER NOT NULL DEFAULT 0;  -- a report of it is here
 ALTER TABLE study ADD COLUMN allowed INTEGER NOT NULL DEFAULT 0;   -- a person let it out although a rule says never
+-- What is held already is for a person: without a doubt it would go out by itself.
+UPDATE share SET doubt = CASE
+    WHEN held_because LIKE 'the same Patient ID %' THEN 'same-id-other-name'
+    WHEN held_because LIKE 'a study with the same Study Instance UID %' THEN 'study-of-another-patient'
+    WHEN held_because LIKE 'the images carry no Patient ID%' THEN 'no-patient-id'
+    WHEN held_because LIKE 'the images could not be read%' THEN 'unreadable'
+    WHEN held_because LIKE 'an image with the same SOP Instance UID %' THEN 'same-uid-other-bytes'
+    WHEN held_because LIKE 'the vault refused %' THEN 'link-refused'
+    ELSE 'held-back' END
+WHERE state = 'held';
 CREATE INDEX share_by_birth ON share (birth_key) WHERE state IN ('open', 'held');
 ALTER TABLE event ADD COLUMN by TEXT NOT NULL DEFAULT '';          -- who asked for it; '' is the box itself
 

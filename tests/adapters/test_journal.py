@@ -324,6 +324,33 @@ async def test_an_old_and_a_new_journal_have_the_same_tables(tmp_path: Path) -> 
     assert schemas[0] == schemas[1]
 
 
+OLD_REASONS = {
+    "the same Patient ID came with another name, birth date or issuer": "same-id-other-name",
+    "a study with the same Study Instance UID belongs to another patient": "study-of-another-patient",
+    "the images carry no Patient ID": "no-patient-id",
+    "the images could not be read: A number of the dataset is not one.": "unreadable",
+    "an image with the same SOP Instance UID but other contents is here already": "same-uid-other-bytes",
+    "the vault refused its link": "link-refused",
+    "the images carry no usable birth date, which this profile asks the patient for": "held-back",
+}
+
+
+def test_what_an_older_program_held_is_still_for_a_person() -> None:
+    steps = read_steps()
+    older = {name: step for name, step in steps.items() if name != "sharing"}
+    with contextlib.closing(sqlite3.connect(":memory:")) as connection:
+        migrate(connection, older)
+        for number, because in enumerate([*OLD_REASONS, ""]):
+            connection.execute(
+                "INSERT INTO share (share_id, state, profile, patient_key, display, held_because, opened_at, grown_at,"
+                " visit_ends_at) VALUES (?, ?, 'SHARE', x'00', x'00', ?, 0, 0, 0)",
+                (b"%d" % number, "held" if because else "open", because),
+            )
+        assert migrate(connection, steps) == ["sharing"]
+        found = connection.execute("SELECT doubt FROM share ORDER BY id").fetchall()
+    assert [doubt for (doubt,) in found] == [*OLD_REASONS.values(), ""]
+
+
 async def test_a_journal_of_a_newer_program_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "journal.db"
     await (await opened(path)).close()

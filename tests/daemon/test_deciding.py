@@ -285,6 +285,7 @@ async def test_nothing_leaves_before_the_report_and_then_all_by_itself(make_hous
         assert await doubts(box) == [("held", "")]
         (listed,) = await box.operating.command("shares-list", {"held": True})
         assert listed["waits_for"] == "the report of 1 study"
+        assert (await box.operating.command("status", {}))["shares_held"] == 0  # nobody has anything to do
         assert box.vault.shares == {}
         await box.send(scan(number=3, sop_class=REPORT))
         await box.settled()

@@ -25,39 +25,7 @@ async def test_two_patients_interleaved_get_two_slips_that_hold_their_own(box: H
     assert sorted(found, key=min) == [uids(a), uids(b)]
 
 
-# -- doubt -------------------------------------------------------------------------------------------------------------
-
-DOUBTFUL = {
-    "the same ID with another name": [Image(), Image(number=2, study="2", name="SOMEBODY^ELSE")],
-    "the same ID with another birth date": [Image(), Image(number=2, study="2", birth_date="19850101")],
-}
-
-
-@pytest.mark.parametrize("what", DOUBTFUL)
-async def test_in_doubt_a_person_decides_and_nothing_of_it_leaves(box: House, what: str) -> None:
-    await box.send(*DOUBTFUL[what])
-    await box.until(lambda: not box.receiving.behind)
-    held = [row for row in await box.shares() if row["state"] == "held"]
-    await box.settled()
-    assert len(held) == 1
-    assert held[0]["share_id"] not in box.vault.shares
-    assert len(box.printer.jobs) == len(DOUBTFUL[what]) - 1
-    listed = await box.operating.command("shares-list", {"held": True})
-    assert len(listed) == 1
-    assert listed[0]["held_because"]
-
-
-async def test_another_patients_images_under_a_study_uid_are_held(box: House) -> None:
-    class SameStudy(Image):
-        @property
-        def study_uid(self) -> str:
-            return Image().study_uid
-
-    await box.send(Image(), SameStudy(patient="B", number=7))
-    await box.until(lambda: not box.receiving.behind)
-    await box.settled()
-    assert [row["state"] for row in await box.shares()] == ["open", "held"]
-    assert set(box.opened().datasets) == {Image().uid}
+# -- doubt (by whose images they are: test_right_patient) -----------------------------------------------------------
 
 
 async def test_other_bytes_under_a_known_uid_are_held_once_however_often_they_come(box: House) -> None:
