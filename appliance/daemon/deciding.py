@@ -47,7 +47,8 @@ class Deciding:
             self._releasing.waive_report(tx, share)
         self._clear_doubt(tx, share)
         if self._releasing.settle(tx, share["id"], why, by=by):
-            return "It goes out."
+            out = tx.one("share", id=share["id"])["state"] == ShareState.OPEN
+            return "It goes out." if out else "Its images are behind the slip that the patient has."
         return self._still_waits(tx, share, by, why, counted=counted)
 
     def resolve(

@@ -413,7 +413,7 @@ async def test_who_resolves_a_doubt_is_the_first_of_two(make_house: MakeHouse) -
         assert "1 person" in (await decide(box, share, "same-person"))["said"]
         await box.settled()
         assert set(box.opened().datasets) == {scan().uid}
-        await release(box, share, "ben")
+        assert "behind the slip" in (await release(box, share, "ben"))["said"]
         await box.settled()
         assert set(box.opened().datasets) == uids([scan(), *OTHER])
         assert len(box.printer.jobs) == 1
