@@ -11,7 +11,6 @@ from functools import partial
 
 from appliance.daemon.auditing import Trail
 from appliance.daemon.judging import Named
-from appliance.errors import NothingFoundError
 from appliance.formats.audit import Event, Kind
 from appliance.formats.sealed import Sealer
 from appliance.ports import FoundInstance, Journal, Pacs, Retrieved, Row, Transaction, Wanted
@@ -35,8 +34,8 @@ class Fetching:
 
     async def study(self, study_uid: str, profile: str) -> Study:
         found = await self._pacs.find_instances(study_uid)
-        if not found:
-            raise NothingFoundError("the PACS has nothing of this study any more")
+        if not found:  # some answer no question below the study: whether it has anything shows when it is asked to send
+            return Study(0, 0, (Wanted(study_uid),))
         missing = await self._journal.run(lambda tx: self._not_here(tx, found, profile))
         one_by_one = missing if len(missing) < len(found) else ()
         wanted = (Wanted(study_uid, tuple(one_by_one)),) if missing else ()

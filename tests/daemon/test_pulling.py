@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
@@ -275,6 +275,17 @@ async def test_images_that_could_not_be_sent_are_asked_for_again_without_the_oth
         assert len(pulled.pacs.retrieved[1][0].instances) == 2
         told = await pulled.until(lambda one: one["state"] == "done")
         assert told["of"] in (0, 3)
+
+
+async def test_a_pacs_that_answers_no_question_below_the_study_is_asked_for_all_of_it(make_pulled: MakePulled) -> None:
+    class Terse(GoodPacs):
+        async def find_instances(self, study_uid: str, sop_instance_uids: Sequence[str] = ()) -> list[FoundInstance]:
+            return []
+
+    async with make_pulled(Terse(study_of(Image(), 3)), THREE) as pulled:
+        await pulled.pull()
+        told = await pulled.until(lambda one: one["state"] == "done")
+        assert (told["images"], told["of"]) == (3, 3)
 
 
 async def test_a_pull_that_is_cancelled_stops(make_pulled: MakePulled) -> None:
