@@ -23,6 +23,13 @@ FILES_EVERY = 10  # sweeps between two looks at the spool's files
 JUDGED_AFTER_S = 1.0  # while images come in, counting them each second would only slow them down
 TRAIL_EVERY = 60  # sweeps between two looks at the old end of whatever is not kept for ever
 
+CLOCK_WENT_BACK = (
+    "clock_went_back_for_studies",
+    "clock_went_back_for_shares",
+    "clock_went_back_for_growth",
+    "clock_went_back_for_requests",
+)
+
 
 class Sweeping:
     def __init__(
@@ -75,8 +82,8 @@ class Sweeping:
                     await self._journal.run(forget)
 
     def _sweep(self, tx: Transaction) -> int:
-        for what in ("studies", "shares", "growth", "requests"):
-            tx.do(f"clock_went_back_for_{what}", now=self._clock())  # else they would wait until it is there again
+        for name in CLOCK_WENT_BACK:
+            tx.do(name, now=self._clock())  # else they would wait until it is there again
         if self._receiving.recovering:  # more of these studies is on the disk than the journal knows
             return self._expire(tx)
         return self._judge(tx) + self._expire(tx) + self._close(tx)
