@@ -167,26 +167,31 @@ JOIN study ON study.id = instance.study
 WHERE claim.source = :source AND claim.claim_key = :claim_key;
 
 -- name: claims_of_study
-SELECT source, ended, listed, expected,
-       CASE WHEN listed = 1 THEN (
-           SELECT count(*) FROM claimed_instance AS named WHERE named.claim = claim.id AND NOT EXISTS (
-               SELECT 1 FROM instance WHERE instance.sop_key = named.sop_key AND instance.duplicate = 0
-                                        AND instance.study = :study)) ELSE 0 END AS missing
-FROM claim WHERE study_key = :study_key
+-- One row a source: what several lists of it name is counted once.
+SELECT source, min(ended) AS ended, max(listed) AS listed,
+       CASE WHEN max(listed) = 1 THEN count(DISTINCT named.sop_key) ELSE max(expected) END AS expected,
+       count(DISTINCT CASE WHEN NOT EXISTS (
+           SELECT 1 FROM instance WHERE instance.sop_key = named.sop_key AND instance.duplicate = 0
+                                    AND instance.study = :study) THEN named.sop_key END) AS missing
+FROM claim LEFT JOIN claimed_instance AS named ON named.claim = claim.id
+WHERE claim.study_key = :study_key GROUP BY source
 UNION ALL
 -- A list that names no study concerns those of which it names an image that is here.
-SELECT source, ended, 1, here + missing, missing FROM (
-    SELECT claim.source, claim.ended, count(*) AS here, (
-        SELECT count(*) FROM claimed_instance AS other WHERE other.claim = claim.id AND NOT EXISTS (
-            SELECT 1 FROM instance JOIN share ON share.id = instance.share
-            WHERE instance.sop_key = other.sop_key AND instance.duplicate = 0 AND share.state IN ('open', 'held'))
-        ) AS missing
-    FROM instance
-    CROSS JOIN claimed_instance AS named ON named.sop_key = instance.sop_key
-    CROSS JOIN claim ON claim.id = named.claim AND claim.study_key IS NULL
-    WHERE instance.share = (SELECT share FROM study WHERE id = :study) AND instance.study = :study
-      AND instance.duplicate = 0 AND EXISTS (SELECT 1 FROM claim WHERE study_key IS NULL)
-    GROUP BY claim.id);
+SELECT source, min(ended), 1, count(DISTINCT here) + count(DISTINCT absent), count(DISTINCT absent) FROM (
+    SELECT claim.source, claim.ended,
+           CASE WHEN EXISTS (
+               SELECT 1 FROM instance WHERE instance.sop_key = named.sop_key AND instance.duplicate = 0
+                                        AND instance.study = :study) THEN named.sop_key END AS here,
+           CASE WHEN NOT EXISTS (
+               SELECT 1 FROM instance JOIN share ON share.id = instance.share
+               WHERE instance.sop_key = named.sop_key AND instance.duplicate = 0 AND share.state IN ('open', 'held'))
+           THEN named.sop_key END AS absent
+    FROM claim JOIN claimed_instance AS named ON named.claim = claim.id
+    WHERE claim.study_key IS NULL AND claim.id IN (
+        SELECT other.claim FROM instance CROSS JOIN claimed_instance AS other ON other.sop_key = instance.sop_key
+        WHERE instance.share = (SELECT share FROM study WHERE id = :study) AND instance.study = :study
+          AND instance.duplicate = 0 AND EXISTS (SELECT 1 FROM claim WHERE study_key IS NULL)))
+GROUP BY source;
 
 -- name: missing_of_claim
 SELECT named.sop_key, named.sealed FROM claimed_instance AS named JOIN claim ON claim.id = named.claim

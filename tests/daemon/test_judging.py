@@ -48,6 +48,22 @@ async def swept(box: House) -> str:
 
 
 @pytest.mark.parametrize("source", LISTS)
+async def test_what_two_lists_of_a_source_name_is_counted_once(box: House, source: Source) -> None:
+    three = images("A", 3)
+    await claim(box, source, three[:2], "1.2.3")
+    await claim(box, source, three, "1.2.4")
+    await box.send(*three[:2])
+    await box.settled()
+    (study,) = await box.rows("studies", share=1)
+    (said,) = await box.journal.run(lambda tx: box.claims.of_study(tx, study))
+    assert (said.expected, said.missing) == (3, 1)
+    await box.send(three[2])
+    await box.settled()
+    box.clock.advance(2)
+    assert (await study_is(box, "complete"))["source"].startswith("3 of 3 images")
+
+
+@pytest.mark.parametrize("source", LISTS)
 async def test_a_list_is_fulfilled_by_its_last_image_and_not_before(box: House, source: Source) -> None:
     three = images("A", 3)
     await claim(box, source, three)
