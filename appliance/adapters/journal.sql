@@ -187,7 +187,8 @@ SELECT source, min(ended), 1, count(DISTINCT here) + count(DISTINCT absent), cou
                WHERE instance.sop_key = named.sop_key AND instance.duplicate = 0 AND share.state IN ('open', 'held'))
            THEN named.sop_key END AS absent
     FROM claim JOIN claimed_instance AS named ON named.claim = claim.id
-    WHERE claim.study_key IS NULL AND claim.id IN (
+    WHERE claim.study_key IS NULL AND (claim.ended = 1 OR claim.source != 'media-creation')  -- each wish is its own
+      AND claim.id IN (
         SELECT other.claim FROM instance CROSS JOIN claimed_instance AS other ON other.sop_key = instance.sop_key
         WHERE instance.share = (SELECT share FROM study WHERE id = :study) AND instance.study = :study
           AND instance.duplicate = 0 AND EXISTS (SELECT 1 FROM claim WHERE study_key IS NULL)))

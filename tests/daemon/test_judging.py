@@ -63,6 +63,22 @@ async def test_what_two_lists_of_a_source_name_is_counted_once(box: House, sourc
     assert (await study_is(box, "complete"))["source"].startswith("3 of 3 images")
 
 
+async def test_a_request_that_nobody_has_initiated_silences_no_other(box: House) -> None:
+    """Else a worse source would call complete what the initiated one knows to be not."""
+    three = images("A", 3)
+    await claim(box, Source.NOTIFICATION, three[:2], "1.2.3")
+    await claim(box, Source.MEDIA_CREATION, three, "1.2.4")
+    await claim(box, Source.MEDIA_CREATION, three[:1], "1.2.5", ended=False)
+    await box.send(*three[:2])
+    await box.settled()
+    box.clock.advance(2)
+    assert await swept(box) == "arriving"
+    await box.send(three[2])
+    await box.settled()
+    box.clock.advance(2)
+    assert (await study_is(box, "complete"))["source"] == "3 of 3 images, as they were asked for"
+
+
 @pytest.mark.parametrize("source", LISTS)
 async def test_a_list_is_fulfilled_by_its_last_image_and_not_before(box: House, source: Source) -> None:
     three = images("A", 3)
