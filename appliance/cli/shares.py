@@ -12,7 +12,7 @@ from appliance.cli.output import DEFAULT_CONFIG, Config, Json, ask, print_json, 
 from appliance.cli.story import head_lines, story_lines
 
 app = typer.Typer(
-    no_args_is_help=True, help="What patients were given: list, show, revoke, extend, release, resolve, hold."
+    no_args_is_help=True, help="What patients were given: list, show, revoke, extend, release, resolve, hold, print."
 )
 
 COLUMNS = ("id", "state", "patient", "images", "at_vault", "profile", "opened_at", "held_because")
@@ -124,6 +124,12 @@ def resolve(
 def hold(share: ShareId, config: Config = DEFAULT_CONFIG, *, why: Why = "", json: Json = False) -> None:
     """Take an open share back: its slip dies at once, and a person decides anew."""
     _tell(ask(config, "shares-hold", id=share, why=why), json=json)
+
+
+@app.command("print")
+def print_(share: ShareId, config: Config = DEFAULT_CONFIG, *, why: Why = "", json: Json = False) -> None:
+    """Print the first slip now, where the profile waits for a request or for the whole study."""
+    _tell(ask(config, "shares-print", id=share, why=why), json=json)
 
 
 def _ask_decision(share: dict[str, Any]) -> str:

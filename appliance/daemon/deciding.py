@@ -82,6 +82,24 @@ class Deciding:
         tx.do("set_share_approvals", id=share["id"], approvals="[]")
         return "Its slip opens nothing any more. Released again, it gets a new one."
 
+    def print_now(self, tx: Transaction, share: Row, by: str, why: str) -> str:
+        """The first slip of a share whose profile waits for a request, or for the whole study."""
+        short = _short(share)
+        if share["state"] != ShareState.OPEN:
+            raise NotPossibleError(
+                f"share {short} is {share['state']}: no slip can be printed for it",
+                hint=f"`slipway shares show {short}` says what can be done.",
+            )
+        if not self._transitions.mint_first(tx, share["id"]):
+            number = tx.all("slips_of_share", share=share["id"])[-1]["number"]
+            raise NotPossibleError(
+                f"share {short} has slip {number}",
+                hint=f"`slipway slips reprint {number}` prints another, and the old one stops working.",
+            )
+        self._transitions.note(tx, share["id"], "slip asked for" + (f": {why}" if why else ""), by=by)
+        self._transitions.audit(tx, Kind.SHARE_REQUESTED, share["id"], by=by, why=why, about="by hand")
+        return "Its slip comes out now."
+
     def rival(self, tx: Transaction, share: Row) -> Row | None:
         """The share that it may belong with: as placed, or one that has a study of it by now."""
         if share["rival"] is not None:

@@ -58,6 +58,7 @@ class ShareDesk:
             "shares-release": self._release,
             "shares-resolve": self._resolve,
             "shares-hold": self._hold,
+            "shares-print": self._print,
         }
 
     # -- seeing ----------------------------------------------------------------------------------------------------
@@ -158,6 +159,9 @@ class ShareDesk:
 
     async def _hold(self, arguments: dict[str, Any]) -> dict[str, Any]:
         return await self._decide(arguments, self._deciding.hold)
+
+    async def _print(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        return await self._decide(arguments, self._deciding.print_now)
 
     async def _decide(
         self, arguments: dict[str, Any], decide: Callable[[Transaction, Row, str, str], str]

@@ -227,6 +227,7 @@ _NOTES: tuple[tuple[re.Pattern[str], Say], ...] = tuple(
         (r"approvals are void: (.*)", lambda _telling, match, _note: f"Approvals count no more: {match[1]}."),
         (r"no longer asked for by (.*)", lambda _telling, match, _note: f"{match[1]} does not ask for it any more."),
         ("share released" + _WHY, _done("handed it out", "It was handed out")),
+        ("slip asked for" + _WHY, _done("asked for its slip now", "Its slip was asked for")),
         ("share reprinted" + _WHY, _done("asked for another slip", "Another slip was asked for")),
         ("share revoked" + _WHY, _done("revoked it", "It was revoked")),
         ("share refused a link", _always("The vault refused its link, so it waits for a person.")),

@@ -193,11 +193,18 @@ class Transitions:
 
     def mint_requested(self, tx: Transaction, share: int) -> None:
         """Somebody asks for it now: a profile that prints on request has been waiting for this."""
+        if self._prints_on_request(tx, share):
+            self.mint_first(tx, share)
+
+    def mint_first(self, tx: Transaction, share: int) -> bool:
+        """A slip, whatever its profile waits for; False where a link is on paper already, or on its way there."""
         live = self._live_links(tx, share)
-        if self._prints_on_request(tx, share) and not any(tx.all("slips_of_link", link=link) for link in live):
-            self.mint_now(tx, share)
-            for link in live:  # that kept it at the vault
-                self.link(tx, link, LinkEvent.REVOKED)
+        if any(tx.all("slips_of_link", link=link) for link in live):
+            return False
+        self.mint_now(tx, share)
+        for link in live:  # that kept it at the vault
+            self.link(tx, link, LinkEvent.REVOKED)
+        return True
 
     def unmint_requested(self, tx: Transaction, share: int) -> None:
         """Nobody asks for it any more: a profile that prints on request waits again."""

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
+from appliance.daemon.minting import When
 from appliance.errors import NotFoundError, NotPossibleError
 from appliance.formats.audit import Kind
 from appliance.ports import Row
 from tests.daemon.conftest import MakeHouse
-from tests.daemon.house import BIRTH_DATE, VISIT_S, House, Image
+from tests.daemon.house import BIRTH_DATE, VISIT_S, House, Image, terms
 from tests.daemon.scans import DOSE_REPORT, REPORT, Scan, at_vault, doubts, id_of, placed, rules, uids
 
 NAME, OTHER_NAME = "CANARYSON^ADALBERTA", "CANARYSON^ADALBERT"
@@ -519,3 +520,41 @@ async def test_after_its_grace_it_says_what_to_do(box: House) -> None:
     with pytest.raises(NotFoundError) as raised:
         await box.operating.command("shares-extend", {"id": share, "days": 7})
     assert "slips reprint S-00001" in raised.value.hint
+
+
+# -- the first slip, now -----------------------------------------------------------------------------------------------
+
+
+async def print_now(box: House, share: str) -> dict[str, Any]:
+    result: dict[str, Any] = await box.operating.command("shares-print", {"id": share, "by": "ada"})
+    return result
+
+
+@pytest.mark.parametrize("when", [When.REQUEST, When.COMPLETE])
+async def test_a_slip_that_waits_for_a_request_or_for_the_whole_study_is_printed_when_staff_ask(
+    make_house: MakeHouse, when: When
+) -> None:
+    async with make_house(profiles={"SHARE": terms(when=when)}) as box:
+        box.start()
+        await box.send(scan())
+        await placed(box)
+        assert not box.printer.jobs
+        told = await print_now(box, await id_of(box, 0))
+        await box.until(lambda: box.printer.jobs)
+        assert told["said"] == "Its slip comes out now."
+        assert Kind.SHARE_REQUESTED in await kinds(box)
+        box.clock.advance(60)
+        await box.settled()
+        assert len(box.printer.jobs) == 1
+
+
+async def test_a_share_that_has_its_slip_gets_no_second_one(box: House) -> None:
+    await box.send(scan())
+    await box.settled()
+    with pytest.raises(NotPossibleError, match="has slip S-00001"):
+        await print_now(box, await id_of(box, 0))
+
+
+async def test_nothing_is_printed_of_a_held_share(box: House) -> None:
+    with pytest.raises(NotPossibleError, match="is held"):
+        await print_now(box, await in_doubt(box))
