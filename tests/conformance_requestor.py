@@ -8,7 +8,7 @@ from http import HTTPStatus
 from pydicom._uid_dict import UID_dictionary
 
 from appliance import config
-from appliance.adapters import event_reporter, pacs, pacs_answers, pacs_line, web_admission, web_door
+from appliance.adapters import event_reporter, pacs, pacs_answers, pacs_line, pacs_proposals, web_admission, web_door
 from appliance.adapters.pacs import Patience
 from appliance.dicom import tags, workitem
 from appliance.dicom.negotiation import EXPLICIT_LE, IMPLICIT_LE, UPS_EVENT, VERIFICATION
@@ -57,8 +57,8 @@ number); and to count a study's images, twice with a pause, where nobody has lis
 {table(("Level", "Keys"), _keys())}
 Relational queries are proposed (extended negotiation) for instances whose study is not known, with no other key than {attribute(tags.SOP_INSTANCE_UID)}, {pacs.UIDS_AT_ONCE} values at most. Matches that do not match what was asked for are dropped.
 
-C-MOVE goes to the AE title of the profile that the images are for, which the PACS must know with the box's address and port. C-GET proposes the SOP classes that C-FIND has found and no others, one transfer syntax a context, {pacs.MOST_CONTEXTS} contexts at most, more on
-a second association: uncompressed ones, and for images {len(pacs.COMPRESSED)} compressed ones. Both name the study, or {pacs.UIDS_AT_ONCE} instances at most. What comes by C-GET is answered when it is on the disk, as in 4.2.4. C-CANCEL is not sent: an association is aborted.
+C-MOVE goes to the AE title of the profile that the images are for, which the PACS must know with the box's address and port. C-GET proposes the SOP classes that C-FIND has found (where it names none, {len(pacs_proposals.USUAL_IMAGES) + len(pacs_proposals.USUAL_OTHERS)} usual ones), one transfer syntax a context, {pacs_proposals.MOST_CONTEXTS} contexts at most, more on
+a second association: uncompressed ones, and for images {len(pacs_proposals.COMPRESSED)} compressed ones. Both name the study, or {pacs.UIDS_AT_ONCE} instances at most. What comes by C-GET is answered when it is on the disk, as in 4.2.4. C-CANCEL is not sent: an association is aborted.
 
 #### 4.3.3 Reports on workitems
 N-EVENT-REPORT, event type {workitem.STATE_REPORT} (UPS State Report), to each AE that has subscribed (4.2.10): {_listed((tags.PROCEDURE_STEP_STATE, tags.INPUT_READINESS_STATE))}, and of a cancelled one {attribute(tags.REASON_FOR_CANCELLATION)}. At once when it subscribes, then

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-import re
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,9 +18,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 from appliance.adapters.pacs_answers import FIND, GET, MOVE, REJECTED_FOR
 from appliance.adapters.pacs_intake import Intake
+from appliance.adapters.pacs_proposals import Proposal, by_association, get_proposals
 from appliance.dicom import dimse, pdu, tags
 from appliance.dicom.elements import DatasetError, Item
-from appliance.dicom.negotiation import DEFLATED_LE, EXPLICIT_BE, EXPLICIT_LE, IMPLICIT_LE, VERIFICATION, is_storage
+from appliance.dicom.negotiation import IMPLICIT_LE, VERIFICATION
 from appliance.dicom.pdu import PduType
 from appliance.dicom.upper_layer import pdata
 from appliance.errors import NothingFoundError, PacsRefusedError, PacsUnreachableError
@@ -38,35 +38,7 @@ RELEASE_RQ = struct.pack(">BxI4x", PduType.RELEASE_RQ, 4)
 AT_ONCE = 4  # associations with the PACS
 GIVEN_UP_S = 12.0  # for a thread whose association was cut
 UIDS_AT_ONCE = 100  # in a list: 6400 bytes; with an explicit VR there is room for 1000
-MOST_CONTEXTS = 128  # PS3.8 section 9.3.2.2: odd numbers of one byte
 LONGEST = {tags.ACCESSION_NUMBER: 64, tags.PATIENT_ID: 64, tags.STUDY_INSTANCE_UID: 64}  # some make SH longer than 16
-UNCOMPRESSED = (EXPLICIT_LE, IMPLICIT_LE, DEFLATED_LE, EXPLICIT_BE)
-COMPRESSED = tuple(  # PS3.5 section 8.2 and annex A: RLE, JPEG, JPEG-LS, JPEG 2000, MPEG, HEVC, JPEG XL, HTJ2K
-    f"1.2.840.10008.1.2.{end}"
-    for end in ("5", *(f"4.{n}" for n in (50, 51, 57, 70, 80, 81, *range(90, 94), *range(100, 109), *range(110, 113))))
-) + tuple(f"1.2.840.10008.1.2.4.{n}" for n in (201, 202, 203))
-# Where a PACS does not say of which classes its instances are (dcmqrscp): those that patients have, as most hold them.
-USUAL_IMAGES = (
-    "1",
-    "1.1",
-    "1.2",
-    "1.3",
-    "2",
-    "2.1",
-    "3.1",
-    "4",
-    "4.1",
-    "6.1",
-    "7",
-    "12.1",
-    "12.2",
-    "13.1.3",
-    "20",
-    "128",
-)
-USUAL_OTHERS = ("11.1", "66.4", *(f"88.{n}" for n in (11, 22, 33, 34, 50, 59, 65, 67)), "104.1", "104.2")
-USUAL_SYNTAXES = (EXPLICIT_LE, IMPLICIT_LE, *(f"1.2.840.10008.1.2.4.{n}" for n in (50, 70, 80, 90)))
-_NO_PIXELS = re.compile(r"1\.2\.840\.10008\.5\.1\.4\.1\.1\.(9|11|88|104)\.")  # waveforms, states, reports, documents
 STUDY_KEYS = (
     tags.STUDY_DATE, tags.ACCESSION_NUMBER, tags.MODALITIES_IN_STUDY, tags.STUDY_DESCRIPTION,
     tags.PATIENT_NAME, tags.PATIENT_ID, tags.PATIENT_BIRTH_DATE,
@@ -91,16 +63,6 @@ class Patience:
     find_s: float = 60.0  # for all matches of a question
     silence_s: float = 600.0  # amid a retrieval: archives fetch from tape, and need not tell how far they are
     largest_bytes: int = 1 << 28  # of an instance by C-GET: it is in memory while it arrives; C-MOVE has no such bound
-
-
-@dataclass(frozen=True)
-class Proposal:
-    """A presentation context."""
-
-    abstract_syntax: str
-    transfer_syntaxes: tuple[str, ...] = (EXPLICIT_LE, IMPLICIT_LE)
-    as_scp: bool = False  # we take what comes by it
-    relational: bool = False
 
 
 @dataclass(frozen=True)
@@ -199,7 +161,7 @@ class DicomPacs:
 
     async def _get(self, wanted: Wanted, profile: str, progress: Callable[[Retrieved], None]) -> Retrieved:
         instances = wanted.instances or tuple(await self.find_instances(wanted.study_uid))
-        groups = list(_by_association({one.sop_class_uid for one in instances}))
+        groups = list(by_association({one.sop_class_uid for one in instances}))
         done = Retrieved(0, 0)
         for classes in groups:
             mine = tuple(one for one in instances if one.sop_class_uid in classes)
@@ -256,32 +218,6 @@ class DicomPacs:
                 thread.add_done_callback(lambda done: done.cancelled() or done.exception())  # nobody waits any more
                 line.cut()
                 await asyncio.wait([thread], timeout=GIVEN_UP_S)
-
-
-def get_proposals(classes: Sequence[str]) -> list[Proposal]:
-    """C-GET, and a context for each way in which the PACS may hold these: what it holds is what it then sends."""
-    contexts = [Proposal(*pair, as_scp=True) for uid in classes for pair in _ways(uid)]
-    return [Proposal(GET), *contexts]
-
-
-def _ways(sop_class_uid: str) -> list[tuple[str, tuple[str, ...]]]:
-    if not is_storage(sop_class_uid):
-        usual = [(end, syntax) for end in USUAL_IMAGES for syntax in USUAL_SYNTAXES]
-        usual += [(end, syntax) for end in USUAL_OTHERS for syntax in USUAL_SYNTAXES[:2]]
-        return [(f"1.2.840.10008.5.1.4.1.1.{end}", (syntax,)) for end, syntax in usual]
-    syntaxes = UNCOMPRESSED if _NO_PIXELS.match(sop_class_uid) else UNCOMPRESSED + COMPRESSED
-    return [(sop_class_uid, (syntax,)) for syntax in syntaxes]
-
-
-def _by_association(classes: set[str]) -> Iterator[list[str]]:
-    group: list[str] = []
-    for uid in sorted(classes):
-        if len(get_proposals([*group, uid])) > MOST_CONTEXTS:
-            yield group
-            group = []
-        group = [*group, uid]
-    if group:
-        yield group
 
 
 def _portions(wanted: Wanted) -> Iterator[tuple[str, dict[int, str]]]:

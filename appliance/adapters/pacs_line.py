@@ -22,7 +22,8 @@ from pynetdicom import AE, _config, build_context, build_role, evt
 from pynetdicom.pdu_primitives import SOPClassExtendedNegotiation
 
 from appliance.adapters import pacs_answers
-from appliance.adapters.pacs import Archive, Counts, Patience, Proposal
+from appliance.adapters.pacs import Archive, Counts, Patience
+from appliance.adapters.pacs_proposals import Proposal
 from appliance.dicom import pdu
 from appliance.dicom.elements import DatasetError, Item, read
 from appliance.dicom.tags import VRS

@@ -19,9 +19,10 @@ import pytest
 from pydicom.dataset import Dataset
 from pynetdicom import AE, evt
 
-from appliance.adapters.pacs import MOST_CONTEXTS, Archive, DicomPacs, Patience, Proposal, get_proposals
+from appliance.adapters.pacs import Archive, DicomPacs, Patience
 from appliance.adapters.pacs_answers import FIND, GET, MOVE
 from appliance.adapters.pacs_line import Line
+from appliance.adapters.pacs_proposals import MOST_CONTEXTS, Proposal, get_proposals
 from appliance.adapters.spool import FileSpool
 from appliance.errors import NothingFoundError, PacsRefusedError, PacsUnreachableError, SlipwayError, SpoolFullError
 from appliance.formats import part10
