@@ -169,7 +169,7 @@ class Invariants:
             assert data not in found, "listed twice"
             found[data] = next(iter(self._oracle.sent[data]))
         people = {picture.person for picture in found.values()}
-        assert len(people) <= 1, f"several people under one key: {found.values()}"
+        assert len(people) <= 1 or self._oracle.one_person, f"several people under one key: {found.values()}"
         return found
 
     def _note_ciphertext(self, sealed: bytes) -> None:
@@ -350,7 +350,7 @@ class Invariants:
         for row in self._box.journal.look(
             "SELECT share_id, number FROM share JOIN slip ON slip.share = share.id WHERE profile = 'ROBOT'"
         ):
-            assert held[row["share_id"]] & asked, f"nobody asked for {row['number']}"
+            assert self._oracle.unasked or held[row["share_id"]] & asked, f"nobody asked for {row['number']}"
 
     def _verdicts_are_honest(self) -> None:
         """Never complete while something is missing that the best source names."""

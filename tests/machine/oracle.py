@@ -32,6 +32,8 @@ class Oracle:
     released: set[bytes] = field(default_factory=set)
     asked: Counter[Kind] = field(default_factory=Counter)  # records that staff have caused
     perhaps: Counter[Kind] = field(default_factory=Counter)  # or not: the box ended before it answered
+    one_person: bool = False  # staff have said that of two
+    unasked: bool = False  # staff have printed for a share, whoever had asked
     discs: list[Disc] = field(default_factory=list)
     announced: list[Announcement] = field(default_factory=list)
     unanswered: list[Picture] = field(default_factory=list)  # sent, and not acknowledged: there, whole, or not
