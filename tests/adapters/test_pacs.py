@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import struct
 import subprocess
 import sys
 import threading
 import time
+import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -87,6 +89,11 @@ def _all_threads_end() -> Iterator[None]:
     while ours() - before and time.monotonic() < until:
         time.sleep(0.01)
     assert not ours() - before
+    with warnings.catch_warnings():
+        warnings.simplefilter(
+            "ignore", ResourceWarning
+        )  # sockets that pynetdicom's acceptor drops: not the next test's
+        gc.collect()
 
 
 async def asked(where: Archive, **patience: float) -> SlipwayError:
