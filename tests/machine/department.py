@@ -29,7 +29,7 @@ from tests.machine.box import PROFILES, Box
 from tests.machine.invariants import Invariants
 from tests.machine.oracle import Acknowledged, Oracle
 from tests.machine.pictures import Picture, Twist, picture
-from tests.machine.world import Line, Mood, StrictVault, Time, Tray
+from tests.machine.world import Line, Moment, Mood, StrictVault, Time, Tray
 from tests.printing.virtual_time import VirtualLoop
 
 SETTLED_WITHIN_S = 1800.0  # of the box's time, once all faults have ended
@@ -79,8 +79,19 @@ class Department(RuleBasedStateMachine):
         images=st.integers(1, 3),
         twist=twists,
         then=soon,
+        power_fails=st.sampled_from([None] * 8 + [*Moment]),
     )
-    def a_study_arrives(self, profile: str, patient: str, study: str, images: int, twist: Twist, then: float) -> None:
+    def a_study_arrives(
+        self,
+        profile: str,
+        patient: str,
+        study: str,
+        images: int,
+        twist: Twist,
+        then: float,
+        power_fails: Moment | None = None,
+    ) -> None:
+        self.box.mains.strikes_at = power_fails or self.box.mains.strikes_at
         self.run(self._arrive(profile, [(patient, study, number, twist) for number in range(1, images + 1)]))
         self._then(then)
 
@@ -205,6 +216,17 @@ class Department(RuleBasedStateMachine):
     @rule(transactions=st.integers(0, 9))
     def the_power_will_fail_after(self, transactions: int) -> None:
         self.box.mains.cut_after(transactions)
+        self._then()
+
+    @rule(moment=st.sampled_from(Moment))
+    def the_power_will_fail(self, moment: Moment) -> None:
+        self.box.mains.strikes_at = moment
+        self._then()
+
+    @rule(requests=st.integers(0, 6))
+    def the_line_will_break_after(self, requests: int) -> None:
+        self.box.vault.turn(Line.UP)
+        self.box.vault.requests_left = requests
         self._then()
 
     @rule()

@@ -55,6 +55,7 @@ class Invariants:
         self._files: set[int] = set()
         self._checked_sheets = 0
         self._records: list[Record] = []
+        box.tray.look = self._is_the_only_one
 
     def check(self) -> None:
         self._vault.sweep()
@@ -102,6 +103,14 @@ class Invariants:
                 if not self._is_dying(found[2]):  # else its PIN may be forgotten already
                     self._opens(slip, url, *found)
         assert all(count == 1 for count in live.values()), "two slips of one share work"
+
+    def _is_the_only_one(self, sheet: Sheet) -> None:
+        """At the moment at which it leaves the printer: no other slip of its share works."""
+        found = self.at_vault(sheet.face["url"])
+        for url in {other.face["url"] for other in self._box.tray.sheets} - {sheet.face["url"]}:
+            other = self.at_vault(url)
+            if found and other and other[0] == found[0]:
+                assert not self._vault.is_live(other[0], other[2]), f"{sheet.slip} came out while another slip works"
 
     def at_vault(self, url: str) -> tuple[bytes, StoredShare, StoredLink] | None:
         """Whose link it is."""

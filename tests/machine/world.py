@@ -49,11 +49,29 @@ class Time(FakeClock):
         self.was_years_behind = self.was_years_behind or self.offset < -300 * 86400
 
 
+class Moment(StrEnum):
+    """At which the power may fail, as it never does by chance."""
+
+    BEFORE_PAPER = "before a slip leaves the printer"
+    AFTER_PAPER = "when it has left"
+    LINK_STORED = "when the vault has stored a link"
+    OBJECT_STORED = "when it has stored an object"
+    LINK_DESTROYED = "when it has destroyed a link"
+
+
+AT_VAULT = {
+    "put_link": Moment.LINK_STORED,
+    "put_object": Moment.OBJECT_STORED,
+    "delete_link": Moment.LINK_DESTROYED,
+}
+
+
 class Mains:
     """The current of one life of the box."""
 
     def __init__(self) -> None:
         self.is_cut = False
+        self.strikes_at: Moment | None = None
         self._strikes_after = -1  # transactions; negative: never
 
     def cut(self) -> None:
@@ -63,7 +81,11 @@ class Mains:
         self._strikes_after = transactions
 
     def spare(self) -> None:
-        self._strikes_after = -1
+        self._strikes_after, self.strikes_at = -1, None
+
+    def come(self, moment: Moment | None) -> None:
+        if moment is not None and moment is self.strikes_at:
+            self.cut()
 
     def transaction(self) -> None:
         if self._strikes_after >= 0:
@@ -104,6 +126,7 @@ class StrictVault(RememberingVault):
         super().__init__()
         self.line = Line.UP
         self.better = asyncio.Event()  # the line
+        self.requests_left = -1  # then the line is down; negative: as many as the box likes
         self.sent: dict[tuple[bytes, str, int], bytes] = {}
         self.broken_promises: list[str] = []  # one name, two contents
 
@@ -132,7 +155,7 @@ class StrictVault(RememberingVault):
         return not (link.destroyed or self.shares[share_id].deleted or self.now >= link.expires_at)
 
     def turn(self, line: Line) -> None:
-        self.line = line
+        self.line, self.requests_left = line, -1
         if line is not Line.SLOW:
             self.better.set()
             self.better = asyncio.Event()
@@ -177,6 +200,9 @@ class VaultLine:
         await self._mains.flow()
         await asyncio.sleep(ON_THE_WAY_S)
         await self._mains.flow()
+        if vault.requests_left == 0:
+            vault.turn(Line.DOWN)
+        vault.requests_left -= 1
         line = vault.line
         if line is Line.DOWN:
             raise unreachable()
@@ -187,6 +213,8 @@ class VaultLine:
             answer = await act()
         finally:
             vault.sweep()
+        self._mains.come(AT_VAULT.get(vault.calls[-1].split()[0]))
+        await self._mains.flow()
         if line is Line.DEAF:
             raise unreachable()
         if line is Line.SLOW:
@@ -275,6 +303,7 @@ class Tray:
     sheets: list[Sheet] = field(default_factory=list)
     started: set[str] = field(default_factory=set)  # numbers of slips of which bytes left, paper or not
     pins: dict[str, set[str]] = field(default_factory=dict)  # that staff were told, by slip
+    look: Callable[[Sheet], None] = lambda _: None  # of whoever wants to see each sheet as it comes
     at_it: str = ""  # the one that is under way
     better: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -305,6 +334,8 @@ class PrinterLine:
         outcome = OUTCOMES.get(mood, PrintOutcome.REFUSED)
         if outcome is PrintOutcome.REFUSED:
             return outcome
+        self._mains.come(Moment.BEFORE_PAPER)
+        await self._mains.flow()
         sheet = Sheet(job.number, json.loads(job.data))
         if sheet.pin:
             tray.pins.setdefault(sheet.slip, set()).add(sheet.pin)
@@ -313,6 +344,8 @@ class PrinterLine:
             tray.at_it = sheet.slip
             if mood is not Mood.JAMS:
                 tray.sheets.append(sheet)
+                tray.look(sheet)
+        self._mains.come(Moment.AFTER_PAPER)
         await asyncio.sleep(ON_THE_WAY_S)
         if mood is Mood.SLOW:
             await tray.better.wait()
