@@ -79,7 +79,7 @@ def _problems(facts: Facts) -> list[Row]:
         ),
         (
             bool(facts.scanner_error),
-            f"The wristband scanner: {facts.scanner_error}.",
+            f"The scanner: {facts.scanner_error}.",
             "Check its cable and [scanner] device; until then `slipway slips release --wristband -`.",
         ),
     ]

@@ -32,7 +32,7 @@ WRONG = {
     "slips_unconfirmed": (("S-00012",), Level.NOTICE, "Did slip S-00012 come out well?"),
     "slips_overdue": (("S-00012",), Level.NOTICE, "waited too long for the printer: slip S-00012"),
     "slips_locked": (("S-00012",), Level.NOTICE, "Waiting for the patient's wristband: slip S-00012."),
-    "scanner_error": ("it was unplugged", Level.PROBLEM, "The wristband scanner: it was unplugged."),
+    "scanner_error": ("it was unplugged", Level.PROBLEM, "The scanner: it was unplugged."),
     "pacs_error": (
         "nobody there",
         Level.NOTICE,
