@@ -97,6 +97,7 @@ def one_person(sample: Sample, to: Path, person: Person, study: str) -> Path:
         "0010,0020": person.patient_id,
         "0010,0021": "SLIPWAY",
         "0010,0030": person.birth_date,
+        "0010,0040": person.sex,
         "0020,000d": study,
     }
     words = [word for tag, value in changes.items() for word in ("-i", f"({tag})={value}")]
