@@ -29,7 +29,6 @@ class Time(FakeClock):
         super().__init__()
         self.skipped = 0.0
         self.offset = 0.0
-        self.was_years_behind = False
 
     def true_now(self) -> float:
         """Nobody in the box knows it."""
@@ -46,7 +45,6 @@ class Time(FakeClock):
 
     def jump(self, seconds: float) -> None:
         self.offset += seconds
-        self.was_years_behind = self.was_years_behind or self.offset < -300 * 86400
 
 
 class Moment(StrEnum):
