@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,7 +23,7 @@ from appliance.adapters.spool import FileSpool
 from appliance.adapters.vault import HttpVault
 from appliance.config import Settings
 from appliance.daemon.auditing import Trail
-from appliance.daemon.compose.cloud import cloud_parts, read_enrolment, vault_url
+from appliance.daemon.compose.cloud import CloudParts, cloud_parts, read_enrolment, vault_url
 from appliance.daemon.compose.ground import Ground, lay_ground
 from appliance.daemon.compose.paper import PaperParts, paper_parts
 from appliance.daemon.compose.reception import Door, ReceptionParts, reception_parts
@@ -46,6 +46,8 @@ from appliance.daemon.story import Story
 from appliance.daemon.sweeping import Sweeping
 from appliance.errors import SlipwayError
 from appliance.formats.sealed import Sealer
+
+Commands = Mapping[str, Callable[[dict[str, Any]], Awaitable[Any]]]
 
 VAULT_CHECK_S = 4.0  # somebody waits for the status slip
 DAY_S = 86400.0
@@ -96,12 +98,7 @@ def compose(settings: Settings, printer_sockets: Path | None = None) -> Box:
     listening: list[str] = []
     troubles: dict[str, Callable[[], str]] = {}
     operating = _operating(ground, vault, paper, reception, listening, troubles)
-    for commands in (
-        Reviewing(ground.journal, ground.trail, cloud.source).commands,
-        wishes.desk.commands,
-        pacs.desk.commands if pacs else WITHOUT_PACS,
-        _share_desk(ground, reception).commands,
-    ):
+    for commands in _commands(ground, cloud, reception, wishes, pacs):
         operating.also(commands)
     status_slips = _status_slips(ground, vault, paper, operating)
     scanning = _scanning(settings, paper.interlock, pacs, status_slips) if settings.scanner.device else None
@@ -256,9 +253,17 @@ def _operating(
     )
 
 
-def _share_desk(ground: Ground, reception: ReceptionParts) -> ShareDesk:
+def _commands(
+    ground: Ground, cloud: CloudParts, reception: ReceptionParts, wishes: RequestParts, pacs: PacsParts | None
+) -> list[Commands]:
     story = Story(ground.sealer, ground.clock.now)
-    return ShareDesk(ground.journal, ground.transitions, reception.releasing, ground.sealer, ground.bell, story)
+    shares = ShareDesk(ground.journal, ground.transitions, reception.releasing, ground.sealer, ground.bell, story)
+    return [
+        Reviewing(ground.journal, ground.trail, cloud.source).commands,
+        wishes.desk.commands,
+        pacs.desk.commands if pacs else WITHOUT_PACS,
+        shares.commands,
+    ]
 
 
 def _status_slips(ground: Ground, vault: HttpVault, paper: PaperParts, operating: Operating) -> StatusSlips:
