@@ -92,10 +92,14 @@ class Verdict:
     def sentence(self) -> str:
         if self.source is Source.QUIET:
             return f"no more images for {self.quiet_s:g} s; not checked"
-        here = self.expected - self.missing if self.missing else self.received
-        missing = f"; {self.missing} missing" if self.missing else ""
-        expected = max(self.expected, here)
-        return f"{here} of {expected} image{'' if expected == 1 else 's'}, {BY_WHOM[self.source]}{missing}"
+        here = self.expected - self.missing
+        beyond = f"; {self.missing} missing" if self.missing else f"; {self.more} more" if self.more else ""
+        return f"{here} of {self.expected} image{'' if self.expected == 1 else 's'}, {BY_WHOM[self.source]}{beyond}"
+
+    @property
+    def more(self) -> int:
+        """Images that are here although the source does not name them."""
+        return max(0, self.received - self.expected) if self.expected else 0
 
 
 def judge(received: int, claims: Iterable[Claim]) -> Verdict | None:

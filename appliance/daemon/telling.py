@@ -108,6 +108,8 @@ class Telling:
         what = f"{every}{here} of {expected} {are.format(self._of_what)} here, {by_whom}."
         if missing:
             what = f"{what[:-1]}: {missing} {'is' if missing == '1' else 'are'} missing."
+        elif match["more"]:
+            what = f"{what[:-1]}, and {match['more']} more."
         return Beat(note["at"], what, "verdict")
 
     def quiet(self, match: re.Match[str], note: Row) -> Beat:
@@ -210,7 +212,8 @@ _NOTES: tuple[tuple[re.Pattern[str], Say], ...] = tuple(
     for pattern, say in (
         (notes.CAME.pattern, Telling.came),
         (
-            r"(?P<here>\d+) of (?P<expected>\d+) images?, (?P<by_whom>[^;]*)(?:; (?P<missing>\d+) missing)?",
+            r"(?P<here>\d+) of (?P<expected>\d+) images?, (?P<by_whom>[^;]*)"
+            r"(?:; (?P<missing>\d+) missing|; (?P<more>\d+) more)?",
             Telling.verdict,
         ),
         (r"no more images for (\S+) s; not checked", Telling.quiet),

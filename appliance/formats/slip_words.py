@@ -110,8 +110,8 @@ def _verdict(verdict: Verdict | None, language: str) -> str:
             Source.PERFORMED_STEP: say("{here} of {expected} images, as the modality reported them"),
             Source.QUERY: say("{here} of {expected} images, checked with the PACS"),
         }[verdict.source]
-    here = verdict.expected - verdict.missing if verdict.missing else verdict.received
-    figures = {"here": here, "expected": max(verdict.expected, here), "missing": verdict.missing}
+    here = verdict.expected - verdict.missing
+    figures = {"here": here, "expected": verdict.expected, "missing": verdict.missing}
     if language == ENGLISH and figures["expected"] == 1:  # the other languages' wordings avoid the plural
         text = text.replace("images", "image")
     return text.format(**{name: digits(str(figure)) for name, figure in figures.items()})

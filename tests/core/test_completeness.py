@@ -69,3 +69,7 @@ def test_silence_alone_expects_nothing():
 
 def test_one_image_is_one():
     assert Verdict(Source.QUERY, 1, 1).sentence == "1 of 1 image, checked with the PACS"
+
+
+def test_what_nobody_asked_for_is_here_too_and_said():
+    assert Verdict(Source.MEDIA_CREATION, 6, 4).sentence == "4 of 4 images, as they were asked for; 2 more"

@@ -182,6 +182,11 @@ async def test_an_expired_slip_says_how_it_is_switched_on_again(box: House) -> N
         ("slip S-00001 released by wristband", "", "The patient's wristband was scanned: slip S-00001 may be printed."),
         ("register-link: the vault refused it", "", "The vault: the vault refused it."),
         ("1 of 1 image, as they were asked for", "", "All 1 of 1 image is here, as they were asked for."),
+        (
+            "4 of 4 images, as they were asked for; 2 more",
+            "",
+            "All 4 of 4 images are here, as they were asked for, and 2 more.",
+        ),
         ("link minted", "", None),
         ("share left without a link", "", None),
     ],

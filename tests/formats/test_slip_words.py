@@ -181,7 +181,7 @@ def test_nothing_is_said_of_images_while_nothing_is_known():
         (Verdict(Source.PERFORMED_STEP, 530, 530), "530 of 530 images, as the modality reported them"),
         (Verdict(Source.QUERY, 528, 530, 2), "528 of 530 images; 2 have not arrived"),
         (Verdict(Source.MEDIA_CREATION, 600, 530, 1), "529 of 530 images; 1 has not arrived"),
-        (Verdict(Source.NOTIFICATION, 532, 530), "532 of 532 images, as the PACS announced them"),
+        (Verdict(Source.NOTIFICATION, 532, 530), "530 of 530 images, as the PACS announced them"),
         (Verdict(Source.QUIET, 412, quiet_s=30.0), "No more images for 30 s; not checked"),
     ],
 )

@@ -106,6 +106,11 @@ describe("what the page says of how many are here", () => {
     expect(said({ received: 530, verdict: verdict(source, 530) })).toBe(sentence);
   });
 
+  it("does not count what nobody asked for among what was", () => {
+    const more = { received: 6, verdict: { ...verdict("media-creation", 4), received: 6 } };
+    expect(said(more)).toBe("4 of 4 images are here, all that were asked for, and 2 more.");
+  });
+
   it("counts what is missing", () => {
     const missing = { state: "quiet" as const, received: 528, verdict: verdict("query", 530, 2) };
     expect(said(missing)).toBe("528 of 530 images are here. 2 have not arrived.");

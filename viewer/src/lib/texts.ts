@@ -119,7 +119,10 @@ export const en = {
         : `${images(here)} ${are(here)} here, more may be coming`,
     late: (here: number, received: number) =>
       `${here} of ${images(received)} ${are(here)} here, the rest is on its way`,
-    complete: (here: number, byWhom: string) => `${here} of ${images(here)} ${are(here)} here${byWhom}.`,
+    complete: (here: number, expected: number, byWhom: string) =>
+      expected > 0 && here > expected
+        ? `${expected} of ${images(expected)} ${are(expected)} here${byWhom}, and ${here - expected} more.`
+        : `${here} of ${images(here)} ${are(here)} here${byWhom}.`,
     quiet: (here: number) =>
       `${images(here)} ${are(here)} here. No more have come for a while. Nobody has checked that these are all.`,
     missing: (here: number, missing: number, expected: number) =>

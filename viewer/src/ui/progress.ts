@@ -48,7 +48,7 @@ export function progressSentence({ state, received, verdict }: Manifest, here: n
   if (here < received) return words.late(here, received);
   if (verdict?.missing) return words.missing(here, verdict.missing, expected);
   if (state === "quiet") return words.quiet(here);
-  return words.complete(here, words.byWhom[verdict?.source ?? ""] ?? "");
+  return words.complete(here, expected, words.byWhom[verdict?.source ?? ""] ?? "");
 }
 
 /** Whoever comes back to the page learns by this whether there is more than last time: nothing is kept on the phone. */
