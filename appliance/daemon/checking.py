@@ -138,10 +138,8 @@ class Checking:
 
     async def _heard(self, question: Question, count: int) -> None:
         agreed = question.count == count
-        question.count, question.done = (
-            count,
-            await self._journal.run(lambda tx: self._claim(tx, question, count, agreed)),
-        )
+        question.count = count
+        question.done = await self._journal.run(lambda tx: self._claim(tx, question, count, agreed))
         if agreed:
             self._bell.ring()
 
