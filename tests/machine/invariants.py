@@ -224,11 +224,23 @@ class Invariants:
             if not share.deleted and one.picture.data in self.contents(share_id, share):
                 return "at the vault"
         share_id = self._share_of(one)
+        if self._waits_for_its_list(one, share_id):
+            return "at the vault, and the journal has its key: the list of it is owed"
         if share_id in self._oracle.revoked:
             return "revoked"
         if share_id in self._never_asked_for():
             return "given up"
         return "too old" if self._died_of_age(share_id) else ""
+
+    def _waits_for_its_list(self, one: Acknowledged, share_id: bytes) -> bool:
+        owed = self._box.journal.look(
+            "SELECT 1 FROM share WHERE share_id = ? AND dirty = 1 AND sealed NOT NULL", share_id
+        )
+        share = self._vault.shares.get(share_id)
+        if not owed or share is None or share.deleted:
+            return False
+        copies = [other.ciphertext for other in self._alike[one.picture.data] if self._share_of(other) == share_id]
+        return any(copy in stored for stored in share.objects.values() for copy in copies)
 
     def _never_asked_for(self) -> set[bytes]:
         """Shares of a profile that prints on request, given up with their visit when there was none."""

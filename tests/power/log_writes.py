@@ -105,7 +105,9 @@ class Copier:
                     self._copy_torn(target, entry, chance)
 
     def _copy_torn(self, target: int, entry: Entry, chance: random.Random) -> None:
-        size, piece = entry.sectors * SECTOR_BYTES, chance.choice(TORN_AT)
+        # ext4 writes its superblock in place and trusts the disk with the whole of it: half of one mounts nowhere.
+        holds_superblock = entry.sector * SECTOR_BYTES < max(TORN_AT)
+        size, piece = entry.sectors * SECTOR_BYTES, max(TORN_AT) if holds_superblock else chance.choice(TORN_AT)
         kept = chance.random()
         start = None
         for at in range(0, size, piece):  # neighbours go together: one call for a run of pieces
