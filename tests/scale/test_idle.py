@@ -40,12 +40,8 @@ async def _send(port: int) -> None:
         await peer.release()
 
 
+@pytest.mark.long
 def test_an_idle_box_uses_less_than_half_a_percent_of_a_core(tmp_path: Path) -> None:
-    used = share_of_a_core(tmp_path, 20)
+    used = share_of_a_core(tmp_path, 60)
     print(f"idle: {used:.3%} of a core")
     assert used < MOST_OF_A_CORE
-
-
-@pytest.mark.long
-def test_an_idle_box_uses_less_than_half_a_percent_of_a_core_for_a_minute(tmp_path: Path) -> None:
-    assert share_of_a_core(tmp_path, 60) < MOST_OF_A_CORE

@@ -192,7 +192,9 @@ export function fakeVaultPlugin(extra: readonly string[]): Plugin {
         else next();
       });
       for (const { name, link, value } of vault.links) {
-        server.config.logger.info(`${name}\thttp://127.0.0.1:${server.config.preview.port}/#${linkToken(link)}\t${value}`);
+        server.config.logger.info(
+          `${name}\thttp://127.0.0.1:${server.config.preview.port}/#${linkToken(link)}\t${value}`,
+        );
       }
     },
   };
