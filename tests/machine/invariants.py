@@ -364,10 +364,15 @@ class Invariants:
         return [one for one in self._oracle.acknowledged if one.picture.profile == profile]
 
     def _nothing_unasked_is_printed(self) -> None:
-        asked = {uid for disc in self._oracle.discs if disc.perhaps_initiated for uid in disc.uids}
-        held: dict[bytes, set[str]] = defaultdict(set)
-        for one in self._of_profile("ROBOT"):  # without those that were never acknowledged: they are too few to matter
-            held[self._share_of(one)].add(one.picture.uid)
+        uids = {uid for disc in self._oracle.discs if disc.perhaps_initiated for uid in disc.uids}
+        asked = {self._sealer.index("instance", uid) for uid in uids}
+        held: dict[bytes, set[bytes]] = defaultdict(set)
+        for one in self._of_profile("ROBOT"):
+            held[self._share_of(one)].add(self._sealer.index("instance", one.picture.uid))
+        for row in self._box.journal.look(  # what was durable and never acknowledged is there as well
+            "SELECT share_id, sop_key FROM share JOIN instance ON instance.share = share.id WHERE profile = 'ROBOT'"
+        ):
+            held[row["share_id"]].add(row["sop_key"])
         for row in self._box.journal.look(
             "SELECT share_id, number FROM share JOIN slip ON slip.share = share.id WHERE profile = 'ROBOT'"
         ):
