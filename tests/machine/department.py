@@ -235,7 +235,7 @@ class Department(RuleBasedStateMachine):
         self._then()
 
     async def _restart(self) -> None:
-        self.box.mains.spare()  # an orderly end: a box whose mains fail in the midst of it would never be heard of again
+        self.box.mains.spare()  # an orderly end: mains that fail in the midst of it are `the_power_fails`
         for _ in range(len(self.peers)):
             await self._hang_up(0)
         await self.box.stop()
