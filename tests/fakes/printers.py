@@ -76,9 +76,13 @@ class FakePrinter:
     def receive(self, data: bytes) -> bytes:
         """Take bytes, give the answers. Raises PrinterDiedError, or UnknownCommandError for bytes no slip may hold."""
         self.received += data
-        if data == CLEAR:  # obeyed in the middle of a picture too
+        return self._take(data)
+
+    def _take(self, data: bytes) -> bytes:
+        _, clear, behind = data.partition(CLEAR)  # obeyed in the middle of a picture too; a line may glue it to others
+        if clear:
             self._interpreter, self._data = reader.Interpreter(), b""
-            return b"\x37\x25\x00"
+            return b"\x37\x25\x00" + self._take(behind)
         return b"".join(self._obey(command, raw) for command, raw in self._interpreter.feed(data))
 
     def _obey(self, command: reader.Command, raw: bytes) -> bytes:
