@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydicom.dataset import Dataset
 
@@ -58,6 +58,7 @@ KEY = bytes(range(32))
 WITHIN_S = 20.0
 QUIET_S = 30.0
 VISIT_S = 12 * 3600.0
+Answer = TypeVar("Answer")
 
 # Nothing of these may ever be in a log, a path or a raw byte of the disk.
 NAME, PATIENT_ID, BIRTH_DATE = "CANARYSON^ADALBERTA", "CANARY-4711", "19700131"
@@ -213,14 +214,20 @@ class House:
         self, name: str, condition: Callable[[list[Row]], Any], *, step_s: float = 0.0, **values: Any
     ) -> list[Row]:
         """Until the rows of a named statement are as wanted."""
+        return await self.until_answer(lambda: self.rows(name, **values), condition, step_s=step_s)
+
+    async def until_answer(
+        self, ask: Callable[[], Awaitable[Answer]], condition: Callable[[Answer], Any], *, step_s: float = 0.0
+    ) -> Answer:
+        """The first answer that is as wanted; `step_s` of the test's clock go by between two questions."""
         async with asyncio.timeout(WITHIN_S):
-            while not condition(rows := await self.rows(name, **values)):
+            while not condition(answer := await ask()):
                 for task in self.tasks.values():
                     if task.done():
                         task.result()
                 await asyncio.sleep(0.01)
                 self.clock.advance(step_s)
-        return rows
+        return answer
 
     async def rows(self, name: str, **values: Any) -> list[Row]:
         return await self.journal.run(lambda tx: tx.all(name, **values))

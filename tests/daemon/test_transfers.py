@@ -14,12 +14,9 @@ async def transfers(box: House) -> list[Event]:
 
 async def ended(box: House, count: int) -> list[Event]:
     """When so many transfers have ended, all that was recorded of transfers."""
-    for _ in range(500):
-        found = await transfers(box)
-        if sum(one.kind is Kind.TRANSFERRED for one in found) >= count:
-            return found
-        await box.until(lambda: True)
-    raise AssertionError(f"{count} transfers did not end")
+    return await box.until_answer(
+        lambda: transfers(box), lambda found: sum(one.kind is Kind.TRANSFERRED for one in found) >= count
+    )
 
 
 async def test_two_studies_on_one_association_are_two_transfers(box: House) -> None:
