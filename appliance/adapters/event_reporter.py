@@ -21,7 +21,6 @@ from appliance.ports import StateReport
 WITHIN_S = 10.0  # all of it
 LONGEST_PDU_BYTES = 1 << 17  # of an answer; we announce an eighth
 CONTEXT_ID = 1
-RELEASE_RQ = struct.pack(">BxI4x", PduType.RELEASE_RQ, 4)
 PDU_HEADER_BYTES, PDV_HEADER_BYTES = 6, 6
 
 
@@ -71,7 +70,7 @@ class EventReporter:
             dataset = workitem.encode_state_report(report.state, report.readiness, report.reason, IMPLICIT_LE)
             writer.write(pdata_with_dataset(CONTEXT_ID, command, dataset, maximum_length))
             await _answered(reader, number)
-        writer.write(RELEASE_RQ)
+        writer.write(pdu.RELEASE_RQ)
         await _read_pdu(reader)
 
 

@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 WITHIN_S = 4.0
 LONGEST_PDU_BYTES = 1 << 17
 CONTEXT_ID = 1
-RELEASE_RQ = struct.pack(">BxI4x", PduType.RELEASE_RQ, 4)
 
 AT_ONCE = 4  # associations with the PACS
 GIVEN_UP_S = 12.0  # for a thread whose association was cut
@@ -328,7 +327,7 @@ async def _converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, 
         return "what answers there speaks no DICOM"
     writer.write(pdata(CONTEXT_ID, dimse.echo_request(1)))
     kind, body = await _read_pdu(reader)
-    writer.write(RELEASE_RQ)
+    writer.write(pdu.RELEASE_RQ)
     # After the PDV's header of six bytes; a command set that holds Status (0000,0900) 0000.
     answered = kind == PduType.P_DATA and struct.pack("<HHIH", 0, 0x0900, 2, 0) in body[6:]
     return "" if answered else "it took the association, but not the echo"

@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from appliance.core.completeness import Verdict, together
 from appliance.core.identity import valid_date
-from appliance.daemon.judging import verdicts
+from appliance.daemon.judging import verdict_on
 from appliance.daemon.minting import FirstImage, open_link, open_pin, open_remarks, open_share
 from appliance.formats.languages import ENGLISH, first_known
 from appliance.formats.link import Link
@@ -62,7 +61,7 @@ def face(look: SlipLook, slip: Row, link: Row, share: Row, sealer: Sealer, studi
         large_print=profile.large_print,
         logo=look.logo,
         staff=_staff_half(look.language, secrets.first) if profile.staff_half else None,
-        verdict=_verdict(studies),
+        verdict=verdict_on(studies),
         hand_to=remarks.hand_to,
         note=remarks.label,
         barcode=remarks.barcode,
@@ -73,12 +72,6 @@ def pin_face(look: SlipLook, slip: Row, link: Row, share: Row, sealer: Sealer) -
     """In the site's language, whatever the patient reads."""
     identity, pin = open_share(share, sealer).identity, open_pin(link, sealer)
     return PinFace(look.language, slip["number"], identity.initials, identity.birth_year, pin)
-
-
-def _verdict(studies: Sequence[Row]) -> Verdict | None:
-    """None while images of any of them still come in."""
-    found = verdicts(studies)
-    return together(found) if len(found) == len(studies) else None
 
 
 def _staff_half(language: str, first: FirstImage) -> StaffHalf:

@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 
-from appliance.core.completeness import STUDIES, Claim, Source, StudyEvent, StudyState, Verdict, judge
+from appliance.core.completeness import STUDIES, Claim, Source, StudyEvent, StudyState, Verdict, judge, together
 from appliance.daemon.transitions import Transitions
 from appliance.formats.sealed import Sealer
 from appliance.ports import Row, Transaction
@@ -39,6 +39,12 @@ def verdicts(studies: Iterable[Row]) -> list[Verdict]:
     """Those that stand, of studies as the journal has them."""
     values = [json.loads(study["verdict"]) for study in studies if study["verdict"]]
     return [Verdict(**(value | {"source": Source(value["source"])})) for value in values]
+
+
+def verdict_on(studies: Sequence[Row]) -> Verdict | None:
+    """Of all of them together; None while one of them has none, as its images still come in."""
+    found = verdicts(studies)
+    return together(found) if len(found) == len(studies) else None
 
 
 class Claims:

@@ -8,9 +8,9 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any
 
-from appliance.core.completeness import StudyState, Verdict, share_state, together
+from appliance.core.completeness import StudyState, Verdict, share_state
 from appliance.daemon import notes
-from appliance.daemon.judging import verdicts
+from appliance.daemon.judging import verdict_on
 from appliance.daemon.minting import open_share
 from appliance.daemon.transitions import Transitions
 from appliance.formats import base64url, manifest
@@ -89,7 +89,7 @@ class Manifesting:
         share = rows.share
         secrets = open_share(share, self._sealer)
         identity = secrets.identity
-        verdict = _verdict(rows.studies)
+        verdict = verdict_on(rows.studies)
         value = Manifest(
             share_id=share["share_id"],
             generation=generation,
@@ -118,12 +118,6 @@ class Manifesting:
                 by_study[attributes["study_uid"]][attributes["series_uid"]].append((entry, attributes))
                 added[attributes["study_uid"]] = max(added[attributes["study_uid"]], grown_at[row["study"]])
         return tuple(_study(uid, series, added[uid]) for uid, series in by_study.items())
-
-
-def _verdict(studies: list[Row]) -> Verdict | None:
-    """Of the whole share; none while one of its studies has none."""
-    found = verdicts(studies)
-    return together(found) if len(found) == len(studies) else None
 
 
 def _listed(verdict: Verdict) -> manifest.Verdict:

@@ -102,10 +102,8 @@ class MediaRequests:
         found = self._find(tx, request)
         if found.state is RequestState.DONE:
             raise RefusedError(Status.ALREADY_COMPLETED)
-        if found.state is RequestState.CREATING and not self._requesting.take_back(tx, found):
+        if not self._requesting.cancel(tx, found):
             raise RefusedError(Status.NOT_INTERRUPTIBLE, "its slip is out; staff can revoke the share")
-        self._requests.advance(tx, found, RequestEvent.CANCELLED)
-        self._claims.withdraw(tx, Source.MEDIA_CREATION, found.uid)
 
     async def _get(self, request: ServiceRequest) -> ServiceAnswer:
         printer = await self._watch.look()

@@ -11,7 +11,6 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from appliance.core.completeness import together
 from appliance.core.identity import Identity, normal_name
 from appliance.core.link import LinkState
 from appliance.core.request import UNSETTLED, RequestKind, RequestState
@@ -19,7 +18,7 @@ from appliance.core.share import ShareState
 from appliance.core.slip import SlipState
 from appliance.daemon.auditing import Trail
 from appliance.daemon.bell import Bell
-from appliance.daemon.judging import Claims, verdicts
+from appliance.daemon.judging import Claims, verdict_on
 from appliance.daemon.pulling import Pulling
 from appliance.daemon.requesting import Requesting
 from appliance.daemon.requests import Request, Requests, Wish, new_uid
@@ -204,9 +203,7 @@ class PullDesk:
 
     def _of_share(self, tx: Transaction, share: Row) -> dict[str, Any]:
         slips = [slip for slip in tx.all("slips_of_share", share=share["id"]) if slip["state"] not in DEAD]
-        studies = tx.all("studies", share=share["id"])
-        judged = verdicts(studies)
-        verdict = together(judged) if len(judged) == len(studies) else None
+        verdict = verdict_on(tx.all("studies", share=share["id"]))
         return {
             "share": share["share_id"].hex()[:SHORT_ID_CHARS],
             "held": share["state"] == ShareState.HELD,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from appliance.core.request import RequestEvent, RequestState
+from appliance.core.request import RequestState
 from appliance.core.share import ShareState
 from appliance.daemon.bell import Bell
 from appliance.daemon.requesting import Requesting
@@ -79,10 +79,9 @@ class RequestDesk:
         if row is None:
             raise NotFoundError(f"there is no request {number}", hint="See `slipway requests list`.")
         request = self._requests.of(row)
-        if request.state is RequestState.CREATING and not self._requesting.take_back(tx, request):
+        if not self._requesting.cancel(tx, request, by=by):
             raise NotPossibleError(
                 f"request {number} has its slip already",
                 hint="`slipway shares revoke ID` ends the share; its slip stops working.",
             )
-        self._requests.advance(tx, request, RequestEvent.CANCELLED, by=by)
         return self._tell(tx, self._requests.of(tx.one("request", id=number)))

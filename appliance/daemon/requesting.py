@@ -146,6 +146,14 @@ class Requesting:
             return bool(tx.one("share", id=request.row["share"])["state"] == ShareState.HELD)
         return any(share["state"] == ShareState.HELD for share in self.gathered(tx, request).shares)
 
+    def cancel(self, tx: Transaction, request: Request, info: str = "", *, by: str = "") -> bool:
+        """False once its slip is out. What it listed claims nothing any more."""
+        if request.state is RequestState.CREATING and not self.take_back(tx, request):
+            return False
+        self._requests.advance(tx, request, RequestEvent.CANCELLED, info, by=by)
+        self._claims.withdraw(tx, Source.MEDIA_CREATION, request.uid)
+        return True
+
     def take_back(self, tx: Transaction, request: Request) -> bool:
         """Before its slip is out: False when that is too late. A share that prints by itself goes on without it."""
         slips = tx.all("slips_of_share", share=request.row["share"])

@@ -42,7 +42,6 @@ class Wish:
     barcode: str = ""
     hand_to: str = ""
     title: str = ""  # of a workitem, for whoever asks about it
-    retrieve_from: str = ""  # AE title of an archive that has it
 
 
 @dataclass(frozen=True, repr=False)

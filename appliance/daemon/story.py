@@ -9,8 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from appliance.core.completeness import together
-from appliance.daemon.judging import verdicts
+from appliance.daemon.judging import verdict_on
 from appliance.daemon.standing import SHORT_ID_CHARS, Facts, standing
 from appliance.daemon.telling import Telling, folded
 from appliance.formats.sealed import Sealer
@@ -72,8 +71,7 @@ def local(at: float) -> str:
 
 def _verdict(studies: list[Row]) -> dict[str, Any] | None:
     """Whether all of it is here, of all its studies together; None while nobody can say."""
-    found = verdicts(studies)
-    verdict = together(found) if len(found) == len(studies) else None
+    verdict = verdict_on(studies)
     if verdict is None:
         return None
     return {

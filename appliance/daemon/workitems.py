@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Collection, Mapping
 
 from appliance.core.completeness import Source
-from appliance.core.request import RequestEvent, RequestKind, RequestState
+from appliance.core.request import RequestKind, RequestState
 from appliance.daemon.bell import Bell
 from appliance.daemon.judging import Claims, Judging, Named
 from appliance.daemon.requesting import Requesting
@@ -115,10 +115,8 @@ class Workitems:
             raise RefusedError(Status.UPS_ALREADY_COMPLETED)
         if STEP_STATES[found.state] is StepState.CANCELED:
             return Status.UPS_ALREADY_CANCELED
-        if found.state is RequestState.CREATING and not self._requesting.take_back(tx, found):
+        if not self._requesting.cancel(tx, found, "asked to" if reason else ""):
             raise RefusedError(Status.UPS_NOT_CANCELLED, "its slip is out; staff can revoke the share")
-        self._requests.advance(tx, found, RequestEvent.CANCELLED, "asked to" if reason else "")
-        self._claims.withdraw(tx, Source.MEDIA_CREATION, found.uid)
         return Status.SUCCESS
 
     def _subscribe(self, tx: Transaction, request: ServiceRequest, receiver: str) -> None:
@@ -161,11 +159,9 @@ def _wish(pushed: Workitem) -> Wish:
     whole = [of.study_uid for of in pushed.inputs if of.study_uid and not of.references]
     if not pushed.inputs and pushed.study_uid:
         whole = [pushed.study_uid]
-    archives = [title for of in pushed.inputs for title in of.retrieve_ae_titles]
     return Wish(
         studies=tuple(dict.fromkeys(whole)),
         named=any(of.references for of in pushed.inputs),
         urgent=pushed.priority is Priority.HIGH,
         title=pushed.label,
-        retrieve_from=archives[0] if archives else "",
     )

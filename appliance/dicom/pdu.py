@@ -51,6 +51,7 @@ _FIRST_ITEM = 74  # bytes before the variable items of an A-ASSOCIATE-RQ, PS3.8 
 _CONTEXT_HEADER_BYTES = 4  # the id, and what is reserved
 _UID_BYTES_MAX = 64
 
+RELEASE_RQ = struct.pack(">BxI4x", PduType.RELEASE_RQ, 4)
 RELEASE_RP = struct.pack(">BxI4x", PduType.RELEASE_RP, 4)
 
 
