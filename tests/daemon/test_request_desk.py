@@ -12,7 +12,8 @@ from appliance.daemon.requesting import MISSING_FOR_S
 from appliance.errors import NotFoundError, NotPossibleError
 from tests.daemon.asking import create, initiate, until_told
 from tests.daemon.conftest import MakeHouse
-from tests.daemon.house import House, Image, images, terms
+from tests.daemon.house import QUIET_S, House, Image, images, terms
+from tests.daemon.test_judging import study_is
 
 
 @pytest.fixture
@@ -72,6 +73,16 @@ async def test_staff_take_a_request_back_and_stand_in_the_trail(robot: House) ->
     await robot.settled()
     assert not robot.printer.jobs
     assert ("request-cancelled", "anna") in [(str(event.kind), event.by) for event in await robot.trail()]
+
+
+async def test_what_a_request_listed_that_staff_took_back_is_missed_no_more(robot: House) -> None:
+    await create(robot, *images("A", 3))
+    await initiate(robot)
+    await robot.operating.command("requests-cancel", {"id": 1})
+    await robot.send(*images("A", 2))
+    await robot.settled()
+    robot.clock.advance(QUIET_S + 1)
+    assert "not checked" in (await study_is(robot, "quiet"))["source"]
 
 
 async def test_a_request_whose_slip_is_out_is_not_taken_back(robot: House) -> None:
