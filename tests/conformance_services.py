@@ -12,7 +12,7 @@ from appliance.daemon.media_requests import TOLD
 from appliance.daemon.requesting import MISSING_FOR_S
 from appliance.daemon.workitems import STEP_STATES
 from appliance.dicom import elements, media_creation, performed_step, tags, workitem
-from appliance.dicom.dimse import MAX_DATASET_BYTES, CommandField, Status
+from appliance.dicom.dimse import MAX_DATASET_BYTES, MAX_DATASETS_BYTES, CommandField, Status
 from appliance.dicom.media_creation import Info
 from appliance.dicom.negotiation import (
     AVAILABILITY_NOTIFICATION,
@@ -39,7 +39,7 @@ ANSWERED = {
         Status.INVALID_ATTRIBUTE_VALUE: "A UID, a number or a state is none; Error Comment names the attribute.",
         Status.PROCESSING_FAILURE: "The dataset cannot be read.",
         Status.RESOURCE_LIMITATION: f"The dataset is longer than {MAX_DATASET_BYTES} bytes, has more than {elements.MAX_ITEMS} items or {elements.MAX_ELEMENTS} elements, "
-        f"or too many requests wait ({MOST_WAITING + 1} of an association, {serving.MOST_WAITING} of all): try again.",
+        f"or too much waits ({MOST_WAITING + 1} requests of an association, {serving.MOST_WAITING} or {MAX_DATASETS_BYTES} bytes of all): try again.",
     },
     "N-CREATE of 4.2.6": {Status.DUPLICATE_SOP_INSTANCE: "The box has an instance with this UID."},
     "N-ACTION of 4.2.6": {

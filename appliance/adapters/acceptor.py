@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection
 
 from appliance.adapters.association import Association, Limits
 from appliance.adapters.dicom_tls import TlsAssociation
+from appliance.dicom.dimse import DatasetMemory
 from appliance.errors import FloodError, SlipwayError
 from appliance.ports import Reception, Services, Spool
 
@@ -32,6 +33,7 @@ class Acceptor:
         self._services = services
         self._clock = clock
         self._limits = limits or Limits()
+        self.memory = DatasetMemory()
         self._silent: dict[Association, None] = {}  # in order of their coming
         self._inside: set[Association] = set()
         self._flooding: set[str] = set()  # addresses that were complained of lately

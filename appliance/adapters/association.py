@@ -24,6 +24,7 @@ from appliance.dicom.dimse import (
     CommandReceived,
     DatasetCollector,
     DatasetFragment,
+    DatasetMemory,
     Status,
 )
 from appliance.dicom.pdu import TOO_MANY, AcceptedContext, AssociateRequest, Result
@@ -65,12 +66,14 @@ class Limits:
     idle_s: float = 120.0  # an association that sends nothing: modalities pause between series, hung ones never return
     close_s: float = 5.0  # ARTIM after our last word
     silent: int = 256  # connections without an association; one makes room for one more. TLS: 0.3 MiB each
-    associations: int = 128  # each holds up to 1.25 MiB; while it asks something of services up to 24 MiB more
+    associations: int = 128  # each holds up to 1.25 MiB; what they ask of services is bounded for all of them together
     storage_commitment: bool = True  # it is answered, never with a promise; else its context is rejected
 
 
 class Guests(Protocol):
     """Everybody who is at the door or inside."""
+
+    memory: DatasetMemory  # of what they ask of services, together
 
     def came(self, association: Association) -> None: ...
 
@@ -158,6 +161,8 @@ class Association(asyncio.BufferedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         if self._timer is not None:
             self._timer.cancel()
+        if isinstance(self._incoming, DatasetCollector):
+            self._incoming.drop()
         self._incoming = None
         self._guests.left(self)
         if self._peer is not None:
@@ -319,19 +324,21 @@ class Association(asyncio.BufferedProtocol):
 
     def _begin_request(self, context_id: int, command: Command) -> None:
         if command.has_dataset:
-            self._storing, self._incoming = (context_id, command), DatasetCollector()
+            self._storing, self._incoming = (context_id, command), DatasetCollector(self._guests.memory)
         else:
-            self._finish_request(context_id, command, DatasetCollector())
+            self._finish_request(context_id, command, DatasetCollector(self._guests.memory))
 
     def _finish_request(self, context_id: int, command: Command, collected: DatasetCollector) -> None:
         context = self._contexts[context_id]
         if collected.too_long:
             self._answer(context_id, command, command.field | RESPONSE_BIT, Status.RESOURCE_LIMITATION)
         elif context.abstract_syntax == negotiation.STORAGE_COMMITMENT:
-            self._commit(context_id, command, collected.value)
+            self._commit(context_id, command, collected.hand_over())
+            collected.drop()
         elif self._queue is None or not self._queue.put(
-            self._request(context, command, collected), partial(self._answer_service, context_id, command)
+            self._request(context, command, collected), partial(self._answer_service, context_id, command, collected)
         ):
+            collected.drop()
             self._answer(context_id, command, command.field | RESPONSE_BIT, Status.RESOURCE_LIMITATION)
 
     def _request(self, context: AcceptedContext, command: Command, collected: DatasetCollector) -> ServiceRequest:
@@ -345,11 +352,14 @@ class Association(asyncio.BufferedProtocol):
             transfer_syntax=context.transfer_syntax,
             action_type=command.action_type,
             attributes=command.attributes,
-            dataset=collected.value,
+            dataset=collected.hand_over(),
         )
 
-    def _answer_service(self, context_id: int, command: Command, answer: ServiceAnswer) -> None:
+    def _answer_service(
+        self, context_id: int, command: Command, collected: DatasetCollector, answer: ServiceAnswer
+    ) -> None:
         """Whoever has hung up meanwhile asks again; what was done for him is done."""
+        collected.drop()
         named = replace(command, sop_instance_uid=answer.sop_instance_uid or command.sop_instance_uid)
         field, has_dataset = command.field | RESPONSE_BIT, bool(answer.dataset)
         head = dimse.response(named, field, answer.status, answer.comment, has_dataset=has_dataset)

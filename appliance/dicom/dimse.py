@@ -16,6 +16,7 @@ from appliance.errors import ProtocolError
 
 MAX_COMMAND_BYTES = 64 * 1024
 MAX_DATASET_BYTES = 4 << 20  # of a request to a service, whose dataset is kept in memory
+MAX_DATASETS_BYTES = 32 << 20  # of all requests together; one for a CT of 1,000 images has 0.1 MiB
 NO_DATASET = 0x0101
 ANY_DATASET = 0x0001
 
@@ -137,23 +138,53 @@ class Assembler:
         return CommandReceived(fragment.context_id, command)
 
 
-class DatasetCollector:
-    """The dataset of a request to a service, put together. Of one that is too long nothing is kept."""
+class DatasetMemory:
+    """What datasets of requests take, of all associations together: each alone is bounded, and many come at once."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = MAX_DATASETS_BYTES) -> None:
+        self.free = most  # bytes
+
+    def take(self, size: int) -> bool:
+        """Whether there is room for so many bytes more."""
+        if size > self.free:
+            return False
+        self.free -= size
+        return True
+
+    def give_back(self, size: int) -> None:
+        self.free += size
+
+
+class DatasetCollector:
+    """The dataset of a request to a service, put together. Of one that is too long nothing is kept.
+
+    It takes of the memory until it is `dropped`, when the request is answered or its association has ended.
+    """
+
+    def __init__(self, memory: DatasetMemory) -> None:
         self.too_long = False
+        self._memory = memory
+        self._held = 0  # bytes of it
         self._value = bytearray()
 
     def write(self, value: memoryview) -> None:
-        if self.too_long or len(self._value) + len(value) > MAX_DATASET_BYTES:
+        if self.too_long:
+            return
+        if len(self._value) + len(value) > MAX_DATASET_BYTES or not self._memory.take(len(value)):
             self.too_long = True
-            self._value.clear()
+            self.drop()
         else:
+            self._held += len(value)
             self._value += value
 
-    @property
-    def value(self) -> bytes:
-        return bytes(self._value)
+    def hand_over(self) -> bytes:
+        """All of it, once; it still takes of the memory."""
+        value, self._value = bytes(self._value), bytearray()
+        return value
+
+    def drop(self) -> None:
+        self._memory.give_back(self._held)
+        self._held, self._value = 0, bytearray()
 
 
 # PS3.7 annex E.1: these name the *requested* class and instance, all other commands the affected ones.

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,7 +17,7 @@ from pynetdicom import AE
 from appliance.adapters.acceptor import Acceptor
 from appliance.adapters.service_queue import MOST_WAITING
 from appliance.adapters.spool import FileSpool
-from appliance.dicom.dimse import CommandField
+from appliance.dicom.dimse import CommandField, DatasetMemory
 from appliance.dicom.negotiation import (
     ASKED,
     AVAILABILITY_NOTIFICATION,
@@ -301,6 +301,53 @@ async def test_nor_do_their_datasets(tmp_path: Path) -> None:
         assert (refused.message_id, refused.status) == (3, 0x0213)
         services.answer()
         assert (await peer.answer()).message_id == 1
+
+
+@asynccontextmanager
+async def full_house(tmp_path: Path) -> AsyncIterator[tuple[PatientServices, DatasetMemory, list[RawPeer]]]:
+    """Eight associations whose requests fill the memory there is for all, and one more."""
+    services = PatientServices()
+    async with door(tmp_path, services) as at, AsyncExitStack() as stack:
+        peers = [await stack.enter_async_context(await RawPeer.call(at.port, contexts=CONTEXTS)) for _ in range(9)]
+        for peer in peers[:8]:
+            await peer.send(asking(peer, 7, bytes(4 << 20)))
+        await until(lambda: not at.acceptor.memory.free)
+        yield services, at.acceptor.memory, peers
+
+
+async def test_nor_do_those_of_many_associations(tmp_path: Path) -> None:
+    async with full_house(tmp_path) as (services, _, (*_, last)):
+        await last.send(asking(last, 7))
+        assert (await last.answer()).status == 0x0213
+        assert (await last.store(b"image", "1.2.1")).status == 0  # nobody's images wait for that
+        services.answer()
+        await last.send(asking(last, 8))
+        await until(lambda: len(services.asked) == 9)
+
+
+async def test_a_request_that_breaks_off_leaves_its_room_to_others(tmp_path: Path) -> None:
+    async with full_house(tmp_path) as (services, memory, (hasty, *_, last)):
+        services.answer()
+        await hasty.answer()
+        await hasty.send(asking(hasty, 8, bytes(4 << 20))[:-20])
+        await until(lambda: memory.free < 100)
+        await last.send(asking(last, 7, bytes(100)))
+        assert (await last.answer()).status == 0x0213
+        await hasty.close()
+        await until(lambda: memory.free > 100)
+        await last.send(asking(last, 8, bytes(100)))
+        await until(lambda: len(services.asked) == 9)
+
+
+async def test_what_is_answered_or_refused_takes_no_memory(tmp_path: Path) -> None:
+    async with conversation(tmp_path) as (services, at, peer):
+        free = at.acceptor.memory.free
+        await peer.send(asking(peer, 7, bytes(1000)) + asking(peer, 8, bytes((4 << 20) + 2)))
+        assert (await peer.answer()).status == 0x0213
+        assert at.acceptor.memory.free == free - 1000
+        services.answer()
+        await peer.answer()
+        assert at.acceptor.memory.free == free
 
 
 async def test_a_dataset_of_more_than_4_mib_is_refused_and_nobody_is_asked(tmp_path: Path) -> None:
