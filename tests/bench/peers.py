@@ -9,7 +9,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,8 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.system.harness import free_port
 
 REPOSITORY = Path(__file__).parent.parent.parent
 FOLDERS = REPOSITORY / "build/bench"
@@ -181,12 +182,6 @@ class Running:
         """CPU time of the receiver and of all it started, living and dead, so far; peak memory of the living."""
         pids = [self.process.pid, *descendants(self.process.pid)]
         return Cost(sum(map(cpu_seconds, pids)), sum(map(peak_megabytes, pids)))
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def listens(port: int) -> bool:

@@ -11,7 +11,6 @@ import functools
 import gc
 import logging
 import os
-import random
 import signal
 import socket
 import sys
@@ -29,6 +28,7 @@ from appliance.daemon.run import run
 from appliance.errors import SlipwayError
 from appliance.formats import escpos
 from tests.crash.syscalls import GO_ON, Gate, Verdict, fetch, watch_this_process
+from tests.system.harness import free_port
 
 START_S = 10.0
 END_S = 30.0
@@ -45,19 +45,14 @@ def warm_up() -> None:
 
 
 def keep_port() -> socket.socket:
-    """A free one below those that the kernel gives to connections: a box's own could take the next life's port.
-
-    It is kept bound, so that nobody else takes it between two lives; the box may listen on it all the same.
-    """
+    """A free one, kept bound, so that nobody else takes it between two lives; the box may listen on it all the same."""
     while True:
-        port = random.SystemRandom().randrange(15_000, 32_000)
+        keeper = socket.socket()
+        keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         with contextlib.suppress(OSError):
-            with socket.socket() as probe:
-                probe.bind(("127.0.0.1", port))
-            keeper = socket.socket()
-            keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            keeper.bind(("127.0.0.1", port))
+            keeper.bind(("127.0.0.1", free_port()))
             return keeper
+        keeper.close()
 
 
 class House:
