@@ -166,3 +166,9 @@ class PacsRefusedError(SlipwayError):
 class NothingFoundError(SlipwayError):
     code = "nothing_found"
     hint = "Check the number, and that the study has reached the PACS."
+
+
+class NoNumberError(NothingFoundError):
+    """What was asked for cannot be a number: the PACS was not asked."""
+
+    hint = "Numbers have no *, ? or \\, and 64 characters at most."

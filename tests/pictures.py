@@ -17,10 +17,11 @@ from PIL import Image, ImageDraw
 
 from appliance.core.completeness import Source, Verdict
 from appliance.core.initials import initials
-from appliance.formats import slip_bitmap, slip_pin, status_slip
+from appliance.formats import slip_bitmap, slip_pin, slip_scanned, status_slip
 from appliance.formats.languages import LANGUAGES
 from appliance.formats.link import Link
 from appliance.formats.slip_pin import PinFace
+from appliance.formats.slip_scanned import Became, ScannedFace
 from appliance.formats.slip_text import SlipFace, StaffHalf
 from appliance.formats.status_slip import Place, SetupFace, StatusFace
 
@@ -45,6 +46,11 @@ REQUESTED = replace(
     hand_to="Dr Hill, Riverside Practice, 12 Mill Lane",
     note="CT chest and abdomen\r\nfor the clinic on 4 February",
     barcode="ACC20270112",
+)
+ADMINISTRATOR = (
+    "The PACS does not know this box's AE title SHARE (C-MOVE status A801).",
+    "Add it there as a destination with the box's address and port: docs/pacs.md.",
+    "Request 12.",
 )
 # Invented sites and people; DICOM names, so that the initials are those that a slip would have.
 PEOPLE = {
@@ -115,6 +121,28 @@ def pin_face(language: str) -> PinFace:
     return PinFace(language, FACE.number, initials(PEOPLE[language][1]), FACE.birth_year, "402771")
 
 
+def scanned_papers() -> dict[str, Image.Image]:
+    """What whoever scans accession numbers is told."""
+    shown = [
+        *[("80", WIDE, language, Became.NOTHING_FOUND) for language in ("en", "ar", "ja", "hi")],
+        *[("80", WIDE, language, Became.NOT_SENT) for language in ("en", "ar")],
+        *[("58", NARROW, language, Became.SLIP_IS_OUT) for language in ("en", "de", "bn", "he")],
+    ]
+    return {
+        f"scanned-{mm}-{became.replace(' ', '-')}-{language}": slip_scanned.render(scanned_face(language, became), dots)
+        for mm, dots, language, became in shown
+    }
+
+
+def scanned_face(language: str, became: Became) -> ScannedFace:
+    site = PEOPLE[language][0]
+    if became is Became.SLIP_IS_OUT:
+        return ScannedFace(became, "42", slips=(FACE.number,), site=site, language=language)
+    if became in (Became.REFUSED, Became.NOT_SENT, Became.NOT_ANSWERED, Became.NOT_SENT_YET):
+        return ScannedFace(became, "42", detail=ADMINISTRATOR, site=site, language=language)
+    return ScannedFace(became, "42", site=site, language=language)
+
+
 def place(language: str) -> Place:
     title, ports = "SHARE", ("104", "2762 (TLS)")
     key = "SHA256:3Ac9tvV9Gh0pL8xYzqWm2Rk5dTf7BnUeJsQoC1iXwNg"
@@ -177,7 +205,7 @@ def main() -> None:
         picture, unprintable = slip_bitmap.drawn(said, dots)
         (FOLDER / f"{name}.png").write_bytes(slip_bitmap.png(picture))
         print(f"{name}.png {picture.width} x {picture.height}", *unprintable)
-    for name, picture in (boxes_own() | pin_papers()).items():
+    for name, picture in (boxes_own() | pin_papers() | scanned_papers()).items():
         (FOLDER / f"{name}.png").write_bytes(slip_bitmap.png(picture))
         print(f"{name}.png {picture.width} x {picture.height}")
 

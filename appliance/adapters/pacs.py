@@ -24,7 +24,7 @@ from appliance.dicom.elements import DatasetError, Item
 from appliance.dicom.negotiation import IMPLICIT_LE, VERIFICATION
 from appliance.dicom.pdu import PduType
 from appliance.dicom.upper_layer import pdata
-from appliance.errors import NothingFoundError, PacsRefusedError, PacsUnreachableError
+from appliance.errors import NoNumberError, NothingFoundError, PacsRefusedError, PacsUnreachableError
 from appliance.ports import FoundInstance, FoundStudy, Peer, Reception, Retrieved, Spool, Wanted
 
 if TYPE_CHECKING:
@@ -244,9 +244,7 @@ def _exact(tag: int, value: str) -> str:
     """What is asked for as it is: no list, no pattern (PS3.4 section C.2.2.2)."""
     value = value.strip()
     if not value or len(value) > LONGEST[tag] or not value.isprintable() or set(value) & set("\\*?"):
-        raise NothingFoundError(
-            "there is no such number", hint="Numbers have no *, ? or \\, and 64 characters at most."
-        )
+        raise NoNumberError("there is no such number")
     return value
 
 

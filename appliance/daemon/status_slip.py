@@ -1,7 +1,7 @@
 """Prints the slips about the box itself: its status, when somebody asks or holds the printer's feed button, and what
-to do with a box that is not enrolled yet, once a boot.
+to do with a box that is not enrolled yet, once a boot; and what whoever scans must know.
 
-How they look is `formats/status_slip.py`; that no patient's slip waits behind one is `printing`.
+How they look is `formats/status_slip.py` and `slip_scanned.py`; that no patient's slip waits behind one is `printing`.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -19,8 +19,9 @@ from PIL import Image
 from appliance.daemon.printer_watch import PrinterWatch
 from appliance.daemon.printing import Printing
 from appliance.errors import PrinterUnreachableError, SlipwayError
-from appliance.formats import escpos, slip_bitmap, status_slip
+from appliance.formats import escpos, slip_bitmap, slip_scanned, status_slip
 from appliance.formats.printer_profiles import Profile
+from appliance.formats.slip_scanned import ScannedFace
 from appliance.formats.status_slip import Place, SetupFace, StatusFace
 from appliance.ports import Journal, Printer, PrintJob, PrintOutcome, Transaction
 
@@ -137,10 +138,10 @@ class StatusSlips:
             raise PrinterUnreachableError(f"the status slip did not come out: {trouble}")
         return True
 
-    async def print_notice(self, title: str, sentences: Sequence[str]) -> None:
-        """A short paper for whoever sees no screen. PrinterUnreachableError when it did not come out."""
-        site = (await self._status())["site"]
-        picture = await asyncio.to_thread(status_slip.notice, site, title, sentences, self._dots)
+    async def print_scanned(self, said: ScannedFace) -> None:
+        """A short paper for whoever scans and sees no screen. PrinterUnreachableError when it did not come out."""
+        face = replace(said, site=(await self._status())["site"], language=self._language)
+        picture = await asyncio.to_thread(slip_scanned.render, face, self._dots)
         if await self._print("NOTICE", picture) not in OUT:
             raise PrinterUnreachableError("the printer is not ready, or a patient's slip is before it")
 

@@ -6,7 +6,6 @@ English, addresses, commands. Nothing of a patient is known here.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -132,14 +131,6 @@ def setup(face: SetupFace, dots: int) -> Image.Image:
         ],
         edge=2 * GRID,
     )
-
-
-def notice(site: str, title: str, sentences: Sequence[str], dots: int) -> Image.Image:
-    """A few words to whoever stands before the printer and sees no screen. Raises as `status`."""
-    sheet = Sheet(dots)
-    said = layout.notices(sheet, [clean(sentence) for sentence in sentences])
-    heading = layout.paragraph(sheet, clean(title), bold=True, centred=True)
-    return sheet.stack([layout.heading(sheet, clean(site)), heading, layout.rule(sheet), said], edge=2 * GRID)
 
 
 def _title(sheet: Sheet, place: Place, what: str) -> Image.Image:

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 
 from appliance.daemon.interlock import WRONG_IN_A_ROW, Scanning
-from appliance.daemon.scanned_pulls import ALREADY, FAILED, ScannedPulls
-from appliance.errors import PrinterUnreachableError
+from appliance.daemon.scanned_pulls import ScannedPulls
+from appliance.errors import (
+    NoNumberError,
+    PacsRefusedError,
+    PacsUnreachableError,
+    PrinterUnreachableError,
+    SlipwayError,
+)
 from appliance.formats.audit import Kind
+from appliance.formats.slip_scanned import Became, ScannedFace
+from appliance.ports import FoundStudy, Retrieved, Wanted
 from tests.daemon.house import PATIENT_ID, Image, terms
+from tests.daemon.scans import rules
 from tests.daemon.test_pulling import ACCESSION, THREE, MakePulled, Pulled, make_pulled, study_of
 from tests.fakes.pacs import DownPacs, GoodPacs, RefusingPacs
 
@@ -24,10 +33,37 @@ class Paper:
     """What came out for whoever scans."""
 
     def __init__(self) -> None:
-        self.printed: list[tuple[str, str]] = []
+        self.printed: list[ScannedFace] = []
 
-    async def __call__(self, title: str, sentences: Sequence[str]) -> None:
-        self.printed.append((title, " ".join(sentences)))
+    async def __call__(self, said: ScannedFace) -> None:
+        self.printed.append(said)
+
+
+class UnwillingPacs(GoodPacs):
+    """Answers every question with an error."""
+
+    def __init__(self, error: SlipwayError) -> None:
+        super().__init__()
+        self._error = error
+
+    async def find_studies(self, **asked: str) -> list[FoundStudy]:
+        await super().find_studies(**asked)
+        raise self._error
+
+
+class BreakingPacs(GoodPacs):
+    """Finds, and falls silent before it has sent anything."""
+
+    async def retrieve(self, wanted: Wanted, profile: str, progress: Callable[[Retrieved], None]) -> Retrieved:
+        raise PacsUnreachableError("the PACS fell silent before C-MOVE was done", hint="The box tries again by itself.")
+
+
+class WaitingPacs(GoodPacs):
+    """Finds, and lets everybody wait for the images."""
+
+    async def retrieve(self, wanted: Wanted, profile: str, progress: Callable[[Retrieved], None]) -> Retrieved:
+        await asyncio.Event().wait()
+        raise AssertionError("nobody sets it")
 
 
 class Scanner:
@@ -65,23 +101,43 @@ async def test_a_scanned_accession_number_is_pulled_and_its_slip_is_all_the_pape
 
 
 @pytest.mark.parametrize(
-    ("pacs", "said"),
+    ("pacs", "became", "detail"),
     [
-        (GoodPacs(), "The PACS has no study with this accession number. Check the number"),
-        (DownPacs(study_of(Image(), 3)), "Nobody takes the connection to PACS at 10.20.0.9:104."),
-        (GoodPacs(study_of(Image(), 3), study_of(Image(patient="B"), 3)), "Several patients have this number"),
+        (GoodPacs(), Became.NOTHING_FOUND, ()),
+        (UnwillingPacs(NoNumberError("there is no such number")), Became.NO_NUMBER, ()),
+        (GoodPacs(study_of(Image(), 3), study_of(Image(patient="B"), 3)), Became.SEVERAL_PATIENTS, ()),
+        (
+            DownPacs(study_of(Image(), 3)),
+            Became.NOT_ANSWERED,
+            ("Nobody takes the connection to PACS at 10.20.0.9:104.",),
+        ),
+        (
+            UnwillingPacs(PacsUnreachableError("the PACS refuses associations now", hint="The box tries again.")),
+            Became.NOT_ANSWERED,
+            ("The PACS refuses associations now.",),  # and not that the box tries again: it does not
+        ),
+        (
+            UnwillingPacs(PacsRefusedError("it does not know the box's AE title", hint="Add it.")),
+            Became.REFUSED,
+            ("It does not know the box's AE title.", "Add it."),
+        ),
     ],
 )
 async def test_what_was_scanned_in_vain_is_said_on_paper_without_the_number(
-    pacs: GoodPacs, said: str, make_pulled: MakePulled, caplog: pytest.LogCaptureFixture
+    pacs: GoodPacs, became: Became, detail: tuple[str, ...], make_pulled: MakePulled, caplog: pytest.LogCaptureFixture
 ) -> None:
     paper = Paper()
     async with make_pulled(pacs, THREE) as pulled:
         await scan(pulled, paper, ACCESSION)
-    ((title, text),) = paper.printed
-    assert (title, text.startswith(said)) == (FAILED, True)
-    assert text.endswith("The number ends in …42.")
-    assert ACCESSION not in text + caplog.text
+    assert paper.printed == [ScannedFace(became, ACCESSION[-2:], detail=detail)]
+    assert ACCESSION not in caplog.text
+
+
+async def test_of_a_number_of_two_characters_nothing_is_told(make_pulled: MakePulled) -> None:
+    paper = Paper()
+    async with make_pulled(GoodPacs(), THREE) as pulled:
+        await scan(pulled, paper, " 42 ")
+    assert paper.printed == [ScannedFace(Became.NOTHING_FOUND)]
 
 
 async def test_a_pacs_that_finds_but_does_not_send_is_said_once(make_pulled: MakePulled) -> None:
@@ -89,9 +145,21 @@ async def test_a_pacs_that_finds_but_does_not_send_is_said_once(make_pulled: Mak
     async with make_pulled(RefusingPacs(study_of(Image(), 3)), THREE) as pulled:
         await scan(pulled, paper, ACCESSION)
         await pulled.until(lambda one: one["state"] == "failure", step_s=5)
-    ((title, text),) = paper.printed
-    assert title == FAILED
-    assert "does not know this box's AE title" in text
+    detail = ("The PACS does not know this box's AE title SHARE (C-MOVE status A801).", "Add it.", "Request 1.")
+    assert paper.printed == [ScannedFace(Became.NOT_SENT, detail=detail)]
+
+
+async def test_a_pacs_that_breaks_off_is_said_and_again_to_whoever_scans_again(make_pulled: MakePulled) -> None:
+    paper = Paper()
+    async with make_pulled(BreakingPacs(study_of(Image(), 3)), THREE) as pulled:
+        await scan(pulled, paper, ACCESSION)
+        await pulled.until(lambda one: bool(one["trouble"]))
+        await scan(pulled, paper, ACCESSION)
+    why = ("The PACS fell silent before C-MOVE was done.", "The box tries again by itself.")
+    assert paper.printed == [
+        ScannedFace(Became.NOT_SENT_YET, detail=(*why, "Request 1.")),
+        ScannedFace(Became.NOT_SENT_YET, ACCESSION[-2:], detail=why),
+    ]
 
 
 async def test_a_number_that_is_scanned_again_makes_no_second_slip_and_says_so(make_pulled: MakePulled) -> None:
@@ -100,9 +168,24 @@ async def test_a_number_that_is_scanned_again_makes_no_second_slip_and_says_so(m
         await scan(pulled, paper, ACCESSION)
         await pulled.until(lambda one: one["state"] == "done")
         await scan(pulled, paper, ACCESSION)
-        ((title, text),) = paper.printed
-        assert (title, "S-00001" in text) == (ALREADY, True)
+        assert paper.printed == [ScannedFace(Became.SLIP_IS_OUT, ACCESSION[-2:], slips=("S-00001",))]
         assert len(pulled.box.printer.jobs) == 1
+
+
+async def test_a_number_that_is_scanned_again_while_its_images_come_promises_the_slip(make_pulled: MakePulled) -> None:
+    paper = Paper()
+    async with make_pulled(WaitingPacs(study_of(Image(), 3)), THREE) as pulled:
+        await scan(pulled, paper, ACCESSION, ACCESSION)
+    assert paper.printed == [ScannedFace(Became.ON_ITS_WAY, ACCESSION[-2:])]
+
+
+async def test_a_number_whose_images_are_held_is_a_persons_to_decide(make_pulled: MakePulled) -> None:
+    paper = Paper()
+    async with make_pulled(GoodPacs(study_of(Image(), 3)), THREE, rules=rules(hold_for_report=True)) as pulled:
+        await scan(pulled, paper, ACCESSION)
+        await pulled.until(lambda one: one["held"])
+        await scan(pulled, paper, ACCESSION)
+    assert paper.printed == [ScannedFace(Became.HELD, ACCESSION[-2:])]
 
 
 async def test_a_wristband_goes_to_the_interlock_before_anybody_asks_the_pacs(make_pulled: MakePulled) -> None:
@@ -127,7 +210,7 @@ async def test_a_printer_that_is_out_of_paper_ends_nothing(
     make_pulled: MakePulled, caplog: pytest.LogCaptureFixture
 ) -> None:
     class NoPaper(Paper):
-        async def __call__(self, title: str, sentences: Sequence[str]) -> None:
+        async def __call__(self, said: ScannedFace) -> None:
             raise PrinterUnreachableError("the printer is not ready")
 
     caplog.set_level(logging.WARNING)

@@ -16,8 +16,9 @@ from appliance.daemon import status_slip
 from appliance.daemon.printer_watch import PrinterWatch
 from appliance.daemon.status_slip import AGAIN_AFTER_S, Machine, Outside, StatusSlips
 from appliance.errors import PrinterUnreachableError
-from appliance.formats import printer_profiles
+from appliance.formats import printer_profiles, slip_bitmap, slip_scanned
 from appliance.formats.slip_fonts import FontMissingError
+from appliance.formats.slip_scanned import Became, ScannedFace
 from appliance.formats.status_slip import StatusFace
 from appliance.ports import Paper, PrinterStatus, PrintJob, PrintOutcome
 from tests.daemon.conftest import CANARIES, MakeHouse
@@ -60,7 +61,12 @@ class Desk(StatusSlips):
         return self.faces[-1]
 
 
-def desk(box: House, enrolled: Callable[[], bool] = lambda: True, watch: PrinterWatch | None = None) -> Desk:
+def desk(
+    box: House,
+    enrolled: Callable[[], bool] = lambda: True,
+    watch: PrinterWatch | None = None,
+    language: str = "en",
+) -> Desk:
     async def status() -> dict[str, Any]:
         return {**await box.operating.command("status", {}), **FACTS}
 
@@ -74,7 +80,7 @@ def desk(box: House, enrolled: Callable[[], bool] = lambda: True, watch: Printer
         watch or box.watch,
         printer_profiles.find("TM-T20II"),
         80,
-        "en",
+        language,
         status,
         lambda: Machine("slipway", ("10.20.0.9",), "SHA256:abc", clock=True),
         outside,
@@ -111,6 +117,13 @@ async def test_it_knows_what_waits_and_nothing_of_a_patient(make_house: MakeHous
         assert (face.waiting_images, face.slips_waiting) == (2, 1)
         assert face.waiting_bytes > 0
         assert not any(canary in repr(face) for canary in (*CANARIES, "A.C.", "1970"))
+
+
+async def test_whoever_scans_is_told_in_the_sites_language(box: House) -> None:
+    await desk(box, language="ja").print_scanned(ScannedFace(Became.NOTHING_FOUND, "42"))
+    assert numbers(box) == ["NOTICE"]
+    said = ScannedFace(Became.NOTHING_FOUND, "42", site="St Mary's", language="ja")
+    assert box.printer.jobs[0].picture == slip_bitmap.png(slip_scanned.render(said, 576))
 
 
 async def test_what_is_wrong_stands_on_it_with_what_to_do(box: House) -> None:

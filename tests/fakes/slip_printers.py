@@ -12,7 +12,7 @@ from appliance.daemon.paper import STAFF_SLIP
 from appliance.ports import Paper, PrinterStatus, PrintJob, PrintOutcome
 from tests import escpos_reader
 
-ABOUT_THE_BOX = ("STATUS", "SETUP", "TEST")
+ABOUT_THE_BOX = ("STATUS", "SETUP", "TEST", "NOTICE")
 READY = PrinterStatus(reachable=True, paper=Paper.OK, cover_open=False, error=False)
 
 

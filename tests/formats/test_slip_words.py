@@ -13,7 +13,7 @@ from babel.messages.extract import extract_from_file
 from babel.messages.pofile import read_po
 
 from appliance.core.completeness import Source, Verdict
-from appliance.formats import slip_pin, slip_words, status_slip
+from appliance.formats import slip_pin, slip_scanned, slip_words, status_slip
 from appliance.formats.languages import LANGUAGES, first_known, known_language
 from appliance.formats.slip_text import StaffHalf
 from appliance.formats.slip_words import catalogue, day, moment, staff_words, words
@@ -25,7 +25,7 @@ THEN = datetime(2027, 1, 28, 14, 5)  # noqa: DTZ001 - the site's own time
 
 
 def texts_in_the_code() -> set[str]:
-    modules = (slip_words, slip_pin, status_slip)
+    modules = (slip_words, slip_pin, slip_scanned, status_slip)
     found = [one for module in modules for one in extract_from_file("python", module.__file__, keywords={"say": None})]
     return {str(message) for _, message, *_ in found}
 

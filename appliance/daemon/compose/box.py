@@ -212,7 +212,7 @@ def _scanning(settings: Settings, interlock: Interlock, pacs: PacsParts | None, 
     scanner, reads = open_scanner(settings.scanner.device), settings.scanner.reads
     if reads == "wristband" or pacs is None:
         return Scanning(scanner, interlock)
-    pulls = ScannedPulls(pacs.desk, status_slips.print_notice, settings.scanner.profile)
+    pulls = ScannedPulls(pacs.desk, status_slips.print_scanned, settings.scanner.profile)
     pacs.pulling.on_trouble = pulls.refused
     return Scanning(scanner, interlock if reads == "both" else None, pulls.take)
 
