@@ -16,12 +16,14 @@ from appliance import config
 from appliance.adapters import control
 from appliance.config import Settings
 from appliance.errors import SlipwayError
+from appliance.formats import moments
 
 T = TypeVar("T")
 
 Config = Annotated[Path, typer.Option("--config", help="The settings file.", envvar=None, dir_okay=False)]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 DEFAULT_CONFIG = config.DEFAULT_PATH
+MOMENTS = frozenset(("at", "since", "opened_at", "expires_at", "printed_at", "first_seen", "last_seen"))  # columns
 AT_ONCE_S = 1.0  # somebody has pressed the tabulator key
 
 
@@ -62,10 +64,15 @@ def print_table(rows: Sequence[dict[str, Any]], columns: Sequence[str], empty: s
         print(empty)
         return
     cells = [[column.replace("_", " ") for column in columns]]
-    cells += [["" if row.get(column) is None else str(row[column]) for column in columns] for row in rows]
+    cells += [[_cell(column, row.get(column)) for column in columns] for row in rows]
     widths = [max(len(line[i]) for line in cells) for i in range(len(columns))]
     for line in cells:
         print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def _cell(column: str, value: Any) -> str:
+    text = "" if value is None else str(value)
+    return moments.shown(text) if column in MOMENTS else text
 
 
 def mark(level: str) -> str:

@@ -6,6 +6,8 @@ import textwrap
 import time
 from typing import Any
 
+from appliance.formats import moments
+
 WIDTH = 100
 INDENT = "  "
 
@@ -26,7 +28,7 @@ def story_lines(share: dict[str, Any]) -> list[str]:
     """One line an event, under its day; then what it is now and what can be done."""
     lines, day = [f"{INDENT}What happened:"], ""
     for told in share["story"]:
-        date, _, at = told["at"].partition(" ")
+        date, _, at = moments.shown(told["at"]).partition(" ")
         if date != day:
             lines.append(f"{INDENT * 2}{_day(date)}")
             day = date

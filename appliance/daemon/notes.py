@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 
+from appliance.formats.moments import written
+
 
 def came(sender: str, before: int, *, late: bool) -> str:
     """Of a share's first image, of a further study's, and of one that comes when all seemed to be here."""
@@ -33,6 +35,12 @@ def all_up(count: int) -> str:
 
 def extended(days: float) -> str:
     return f"extended by {days:g} days"
+
+
+def dated(note: str) -> str:
+    """A note as programs get it: moments in it are written as all others are."""
+    found = GOOD_UNTIL.fullmatch(note)
+    return f"good until {written(float(found[1]))}" if found else note
 
 
 CAME = re.compile(r"(?P<what>images|late images|another study)(?: after (?P<before>\d+))? from (?P<sender>.*)", re.S)

@@ -17,10 +17,11 @@ from appliance.daemon.printing import Printing
 from appliance.daemon.receiving import Receiving
 from appliance.daemon.relaying import DISK_LOST
 from appliance.daemon.slip_desk import WHAT_TO_DO, SlipDesk, waiting
-from appliance.daemon.story import Story, local
+from appliance.daemon.story import Story
 from appliance.daemon.transitions import SHORT_ID_CHARS, Transitions
 from appliance.errors import NotFoundError, NotPossibleError
 from appliance.formats.audit import Event, Kind
+from appliance.formats.moments import written
 from appliance.formats.sealed import Sealer
 from appliance.ports import Journal, Printer, Row, Spool, Transaction
 
@@ -122,8 +123,8 @@ class Operating:
                 "share": row["share_id"].hex()[:SHORT_ID_CHARS],
                 "copy": row["copy"],
                 "link": row["link_state"],
-                "expires_at": local(row["expires_at"]) if row["expires_at"] else "",
-                "printed_at": local(row["printed_at"]) if row["printed_at"] else "",
+                "expires_at": written(row["expires_at"]) if row["expires_at"] else "",
+                "printed_at": written(row["printed_at"]) if row["printed_at"] else "",
                 "to_do": _to_do(row),
             }
             for row in rows
@@ -167,7 +168,9 @@ class Operating:
 
     async def _peers_list(self, _: dict[str, Any]) -> list[dict[str, Any]]:
         rows = await self._journal.run(lambda tx: tx.all("peers"))
-        return [row | {"first_seen": local(row["first_seen"]), "last_seen": local(row["last_seen"])} for row in rows]
+        return [
+            row | {"first_seen": written(row["first_seen"]), "last_seen": written(row["last_seen"])} for row in rows
+        ]
 
     async def _peers_approve(self, arguments: dict[str, Any]) -> list[dict[str, Any]]:
         ae_title, address = str(arguments["ae_title"]), str(arguments.get("address", ""))

@@ -10,9 +10,9 @@ from appliance.core.share import ShareState
 from appliance.daemon.bell import Bell
 from appliance.daemon.requesting import Requesting
 from appliance.daemon.requests import Request, Requests
-from appliance.daemon.story import local
 from appliance.daemon.transitions import SHORT_ID_CHARS
 from appliance.errors import NotFoundError, NotPossibleError
+from appliance.formats.moments import written
 from appliance.ports import Journal, Transaction
 
 LIST_LIMIT = 200
@@ -48,7 +48,7 @@ class RequestDesk:
             "state": str(request.state),
             "asked_by": request.row["asked_by"],
             "to": request.row["profile"],
-            "since": local(request.row["at"]),
+            "since": written(request.row["at"]),
             "share": share["share_id"].hex()[:SHORT_ID_CHARS] if share else "",
             "slips": self._requesting.pieces(tx, request),
             "waits_for": self._waits_for(tx, request),

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from appliance.daemon.auditing import PAGE, Trail
 from appliance.formats.audit import Event, Kind, Record, words
 from appliance.formats.audit_message import Source, message
+from appliance.formats.moments import written
 from appliance.ports import Journal, Transaction
 
 NEWEST = 200  # that are listed where nobody says since when
@@ -55,5 +55,5 @@ class Reviewing:
 
 
 def _row(record: Record) -> dict[str, Any]:
-    at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record.at))
-    return {"number": record.number, "at": at, "who": record.event.by or "the box", "what": words(record.event)}
+    who = record.event.by or "the box"
+    return {"number": record.number, "at": written(record.at), "who": who, "what": words(record.event)}

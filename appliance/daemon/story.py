@@ -5,13 +5,14 @@ Nothing of the patient but initials and birth year. Reads only; whoever does som
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any
 
+from appliance.daemon import notes
 from appliance.daemon.judging import verdict_on
 from appliance.daemon.standing import SHORT_ID_CHARS, Facts, standing
 from appliance.daemon.telling import Telling, folded
+from appliance.formats.moments import written
 from appliance.formats.sealed import Sealer
 from appliance.ports import Row, Transaction
 
@@ -31,9 +32,11 @@ class Story:
         share["slips"] = [
             {"number": slip["number"], "state": slip["state"], "copy": slip["copy"]} for slip in facts.slips
         ]
-        share["events"] = [{"at": local(note["at"]), "what": note["what"], "by": note["by"]} for note in facts.notes]
+        share["events"] = [
+            {"at": written(note["at"]), "what": notes.dated(note["what"]), "by": note["by"]} for note in facts.notes
+        ]
         beats = folded(Telling(facts).beats())
-        share["story"] = [{"at": local(beat.at), "what": beat.sentence} for beat in beats]
+        share["story"] = [{"at": written(beat.at), "what": beat.sentence} for beat in beats]
         share["now"] = standing(facts)
         return share
 
@@ -45,7 +48,7 @@ class Story:
             "patient": self.patient(row),
             "profile": row["profile"],
             "held_because": row["held_because"] if row["state"] == "held" else "",
-            "opened_at": local(row["opened_at"]),
+            "opened_at": written(row["opened_at"]),
             "images": row.get("instances"),
             "at_vault": row.get("relayed"),
         }
@@ -60,13 +63,9 @@ class Story:
         return {
             "state": row["state"],
             "factor": row["factor"],
-            "expires_at": local(row["expires_at"]) if row["expires_at"] else "",
+            "expires_at": written(row["expires_at"]) if row["expires_at"] else "",
             "pin": pin,
         }
-
-
-def local(at: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
 
 
 def _verdict(studies: list[Row]) -> dict[str, Any] | None:

@@ -70,6 +70,9 @@ def test_since_narrows_the_list_down(box: Box) -> None:
     assert box.ask("audit", "list", "--since", "1h")
     assert box.ask("audit", "list", "--since", "2099-01-01") == []
     assert box.ask("audit", "list", "--since", "2020-01-01 10:00")[0]["what"] == "the box started"
+    newest = box.ask("audit", "list")[-1]
+    again = box.ask("audit", "list", "--since", newest["at"])  # with its offset, as it was told
+    assert newest["number"] in [row["number"] for row in again]
     complains(slipway("audit", "list", "--since", "yesterday", "--config", box.config), 2, "no point in time")
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from PIL import Image as Picture
 
+from appliance.formats.moments import shown
 from tests import escpos_reader
 from tests.daemon.house import BIRTH_DATE, Image
 from tests.fakes.peers import RawPeer, RejectedError
@@ -133,6 +134,32 @@ def test_facts_come_as_text_and_as_json(site: Site, words: tuple[str, ...]) -> N
     assert text.returncode == 0, text.stderr
     assert text.stdout.strip()
     assert site.json(*words) is not None
+
+
+TIMES = [
+    (("shares", "list"), ("opened_at",)),
+    (("slips", "list"), ("expires_at", "printed_at")),
+    (("audit", "list"), ("at",)),
+]
+
+
+@pytest.mark.parametrize(("words", "columns"), TIMES, ids=lambda given: " ".join(given))
+def test_programs_get_times_with_their_offset_and_people_short_ones(
+    site: Site, words: tuple[str, ...], columns: tuple[str, ...]
+) -> None:
+    rows, table = site.json(*words), site.run(*words).stdout
+    times = [row[column] for row in rows for column in columns if row[column]]
+    assert times
+    assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d\d:\d\d", one) for one in times)
+    assert all(shown(one) in table for one in times)
+    assert not any(one in table for one in times)
+
+
+def test_a_shares_story_is_told_by_day_and_hour(site: Site) -> None:
+    share = site.share_of("SHARE")
+    told, story = site.json("shares", "show", share), site.run("shares", "show", share).stdout
+    assert shown(told["story"][0]["at"]).partition(" ")[2] in story
+    assert not re.search(r"\dT\d", story)
 
 
 def test_doctor_looks_at_everything_and_says_what_it_found(site: Site) -> None:

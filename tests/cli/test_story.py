@@ -16,9 +16,9 @@ SHARE: dict[str, Any] = {
     "slips": [{"number": "S-00042", "state": "printed", "copy": 1}],
     "links": [{"pin": ""}],
     "story": [
-        {"at": "2026-11-21 09:12:03", "what": "CT1 sent the first of 530 images; share opened."},
-        {"at": "2026-11-21 09:12:04", "what": "Slip S-00042 printed; the patient opens it with the birth date."},
-        {"at": "2026-11-22 10:02:11", "what": "anna extended it by 7 days, until 29 Nov 10:02."},
+        {"at": "2026-11-21T09:12:03+01:00", "what": "CT1 sent the first of 530 images; share opened."},
+        {"at": "2026-11-21T09:12:04+01:00", "what": "Slip S-00042 printed; the patient opens it with the birth date."},
+        {"at": "2026-11-22T10:02:11+01:00", "what": "anna extended it by 7 days, until 29 Nov 10:02."},
     ],
     "now": "All 530 images are here. " + "The patient opens it with the birth date until 29 Nov 10:02. " * 3,
 }

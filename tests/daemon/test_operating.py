@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 
 import pytest
 
 from appliance.daemon.slip_desk import JOB_TTL_S
 from appliance.errors import NotFoundError, NotPossibleError, SlipwayError
+from appliance.formats.moments import written
 from appliance.ports import PrintOutcome
 from tests.daemon.conftest import MakeHouse
 from tests.daemon.house import House, Image, images
@@ -19,6 +21,9 @@ from tests.fakes.slip_printers import (
     SilentOncePrinter,
     SlowPrinter,
 )
+
+RFC_3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d\d:\d\d")
+WITHOUT_OFFSET = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?![+-])|\b1[789]\d{8}\b")  # or Unix seconds
 
 
 async def test_the_status_of_a_box_at_rest_is_well(box: House) -> None:
@@ -52,12 +57,28 @@ async def test_the_story_of_a_share_tells_what_happened_in_order(box: House) -> 
         "images from CT1",
         "share opened",
         "link minted",
-        f"good until {box.vault.live_links[0].expires_at:.0f}",
+        f"good until {written(box.vault.live_links[0].expires_at)}",
         "link registered",
         "slip S-00001 started",
         "slip S-00001 confirmed",
     ]
     assert (story["images"], story["at_vault"]) == (1, 1)
+
+
+async def test_every_time_that_leaves_the_box_has_its_offset(box: House) -> None:
+    await box.send(Image())
+    await box.settled()
+    await box.operating.command("peers-approve", {"ae_title": "CT9", "address": "10.20.0.9"})
+    (listed,) = await box.operating.command("shares-list", {})
+    (peer,) = await box.operating.command("peers-list", {})
+    (slip,) = await box.operating.command("slips-list", {})
+    story = await box.operating.command("shares-show", {"id": listed["id"]})
+    link = box.vault.live_links[0]
+    assert slip["expires_at"] == story["links"][0]["expires_at"] == written(link.expires_at)
+    times = [listed["opened_at"], peer["first_seen"], peer["last_seen"], slip["expires_at"], slip["printed_at"]]
+    times += [one["at"] for one in (*story["events"], *story["story"])]
+    assert all(RFC_3339.fullmatch(one) for one in times), times
+    assert not WITHOUT_OFFSET.search(json.dumps([listed, peer, slip, story]))
 
 
 @pytest.mark.parametrize("share_id", ["", "zzz", "0 OR 1=1", "%", "_"])

@@ -10,6 +10,7 @@ import pytest
 from appliance.daemon.minting import When
 from appliance.daemon.requesting import MISSING_FOR_S
 from appliance.errors import NotFoundError, NotPossibleError
+from appliance.formats.moments import written
 from tests.daemon.asking import create, initiate, until_told
 from tests.daemon.conftest import MakeHouse
 from tests.daemon.house import QUIET_S, House, Image, images, terms
@@ -36,6 +37,7 @@ async def test_a_request_is_listed_with_who_asked_and_what_it_waits_for(robot: H
     told = await only(robot)
     assert (told["kind"], told["state"], told["asked_by"]) == ("media-creation", "pending", "PACS")
     assert told["waits_for"] == "2 missing"
+    assert told["since"] == written((await robot.rows("requests", limit=9))[0]["at"])
 
 
 async def test_a_request_whose_images_are_held_waits_for_a_person(robot: House) -> None:

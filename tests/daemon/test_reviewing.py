@@ -8,6 +8,7 @@ from appliance.daemon.auditing import PAGE
 from appliance.daemon.reviewing import NEWEST, Reviewing
 from appliance.formats.audit import Kind
 from appliance.formats.audit_message import Source
+from appliance.formats.moments import written
 from tests.daemon.conftest import MakeHouse
 from tests.daemon.house import House
 from tests.daemon.test_auditing import DAY_S, filled
@@ -38,7 +39,9 @@ async def test_the_list_shows_the_newest_where_nobody_says_since_when(make_house
     async with make_house() as box:
         await filled(box, NEWEST + 50)
         rows = await read_all(box, "audit-list")
+        (record,) = await box.journal.run(lambda tx: box.transitions.trail.read(tx, 50, 1))
     assert [rows[0]["number"], rows[-1]["number"]] == [51, NEWEST + 50]
+    assert rows[0]["at"] == written(record.at)
 
 
 async def test_since_begins_at_the_first_record_from_then_on(make_house: MakeHouse) -> None:
