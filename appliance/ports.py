@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any, Protocol, TypeVar
 
 from appliance.dicom.pdu import AssociateRequest, Rejection
-from appliance.dicom.workitem import Readiness, StepState
+from appliance.dicom.workitem import Cancellation, Readiness, StepState
 from appliance.errors import SlipwayError
 from appliance.formats.spool_frame import Arrival, Location, Receipt
 
@@ -194,10 +194,29 @@ class StateReport:
     reason: str = ""  # why it was cancelled
 
 
+@dataclass(frozen=True, repr=False)
+class ProgressReport:
+    workitem_uid: str
+    percent: int
+    description: str  # for a person
+
+
+@dataclass(frozen=True, repr=False)
+class CancelRequested:
+    """Somebody asked for it; what became of that a StateReport says."""
+
+    workitem_uid: str
+    requesting_ae: str
+    asked: Cancellation
+
+
+Report = StateReport | ProgressReport | CancelRequested
+
+
 class Reporter(Protocol):
     """Calls those who want to know of workitems."""
 
-    async def report(self, receiver: str, reports: Sequence[StateReport]) -> None:
+    async def report(self, receiver: str, reports: Sequence[Report]) -> None:
         """To an AE title, in this order. ReceiverUnreachableError when not all of them were answered."""
 
 

@@ -10,6 +10,8 @@ from pydicom._uid_dict import UID_dictionary
 from appliance import config
 from appliance.adapters import event_reporter, pacs, pacs_answers, pacs_line, pacs_proposals, web_admission, web_door
 from appliance.adapters.pacs import Patience
+from appliance.daemon import cancel_notices
+from appliance.daemon.event_reports import PROGRESS_EVERY_S
 from appliance.dicom import tags, workitem
 from appliance.dicom.negotiation import EXPLICIT_LE, IMPLICIT_LE, UPS_EVENT, VERIFICATION
 from appliance.formats.store_report import MEDIA_TYPE, Reason
@@ -61,10 +63,44 @@ C-MOVE goes to the AE title of the profile that the images are for, which the PA
 a second association: uncompressed ones, and for images {len(pacs_proposals.COMPRESSED)} compressed ones. Both name the study, or {pacs.UIDS_AT_ONCE} instances at most. What comes by C-GET is answered when it is on the disk, as in 4.2.4. C-CANCEL is not sent: an association is aborted.
 
 #### 4.3.3 Reports on workitems
-N-EVENT-REPORT, event type {workitem.STATE_REPORT} (UPS State Report), to each AE that has subscribed (4.2.10): {_listed((tags.PROCEDURE_STEP_STATE, tags.INPUT_READINESS_STATE))}, and of a cancelled one {attribute(tags.REASON_FOR_CANCELLATION)}. At once when it subscribes, then
-for each state, in their order: none is left out, IN PROGRESS comes before COMPLETED and CANCELED. Any response counts as told. An AE that cannot be reached is called again, after half a second at first and five minutes at last, for as long as the workitem is kept, also after
-a restart. Other event types are not sent.
+N-EVENT-REPORT to each AE that has subscribed (4.2.10):
+
+{table(("Event type", "Event", "Event information", "When"), _events())}
+States come in their order: none is left out, IN PROGRESS comes before COMPLETED and CANCELED, and nothing about progress after those. Any response counts as told. An AE that cannot be reached is called again, after half a second at first and five minutes at last, for as long as
+the workitem is kept, also after a restart; it then hears how far it is, not how far it was, and the last {cancel_notices.MOST_OWED} times that somebody asked for its cancellation. SCP Status Change (4) and UPS Assigned (5) are not sent: the box keeps workitems and subscriptions when it restarts, and nobody is assigned.
 """
+
+
+def _events() -> list[tuple[int, str, str, str]]:
+    asked = (
+        tags.REQUESTING_AE,
+        tags.REASON_FOR_CANCELLATION,
+        tags.PROCEDURE_STEP_DISCONTINUATION_REASON_CODE_SEQUENCE,
+        tags.CONTACT_URI,
+        tags.CONTACT_DISPLAY_NAME,
+    )
+    state = (tags.PROCEDURE_STEP_STATE, tags.INPUT_READINESS_STATE)
+    within = (tags.PROCEDURE_STEP_PROGRESS, tags.PROCEDURE_STEP_PROGRESS_DESCRIPTION)
+    return [
+        (
+            workitem.STATE_REPORT,
+            "UPS State Report",
+            f"{_listed(state)}; of a cancelled one, {attribute(tags.REASON_FOR_CANCELLATION)}",
+            "When it subscribes, and for each state.",
+        ),
+        (
+            workitem.CANCEL_REQUESTED,
+            "UPS Cancel Requested",
+            f"{_listed(asked)}, as far as the request has them; of the codes the first {workitem.MOST_CODES}",
+            "When somebody asks for it by N-ACTION, whatever the answer is. Not when staff of the box cancel it.",
+        ),
+        (
+            workitem.PROGRESS_REPORT,
+            "UPS Progress Report",
+            f"{attribute(tags.PROCEDURE_STEP_PROGRESS_INFORMATION_SEQUENCE)}, one item: {_listed(within)}",
+            f"With each state but CANCELED, and else when it has changed, every {PROGRESS_EVERY_S:g} s at most.",
+        ),
+    ]
 
 
 def _keys() -> list[tuple[str, str]]:

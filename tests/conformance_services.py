@@ -6,7 +6,7 @@ from __future__ import annotations
 from appliance.adapters.association import ASKED_OF
 from appliance.adapters.service_queue import MOST_WAITING
 from appliance.core.request import RequestState
-from appliance.daemon import requests, serving
+from appliance.daemon import gauging, requests, serving
 from appliance.daemon.event_reports import LOOK_EVERY_S
 from appliance.daemon.media_requests import TOLD
 from appliance.daemon.requesting import MISSING_FOR_S
@@ -223,7 +223,7 @@ def workitems() -> str:
         (
             workitem.REQUEST_CANCEL,
             "request cancel",
-            f"{_listed((tags.REASON_FOR_CANCELLATION, tags.PROCEDURE_STEP_DISCONTINUATION_REASON_CODE_SEQUENCE))}, both optional",
+            f"{_listed(_WHY)}, all optional; given to subscribers, not kept with the workitem",
         ),
         (
             workitem.SUBSCRIBE,
@@ -245,12 +245,19 @@ A workitem that is pushed to the box means: share these images with their patien
 A subscription to the instance {workitem.ALL_WORKITEMS} is one to all workitems, those that are here and those to come; filtered ones ({workitem.FILTERED_WORKITEMS}) are not supported.
 
 **N-GET** (Push and Watch): {_listed(workitem.GETTABLE)}; asked for none, all. {attribute(tags.PROCEDURE_STEP_PROGRESS_INFORMATION_SEQUENCE)} has one item with {_listed((tags.PROCEDURE_STEP_PROGRESS, tags.PROCEDURE_STEP_PROGRESS_DESCRIPTION, tags.REASON_FOR_CANCELLATION))}.
+The progress is per cent of the way: {gauging.HERE} when all images are here, {gauging.OUT} for the slip, {gauging.AT_VAULT} for the images at the vault, 100 when it is {workitem.StepState.COMPLETED}; 0 while nobody knows how many images there will be. The description, in English, has the counts, and nothing of the patient.
 
 {table(("Procedure Step State", "When"), ((STEP_STATES[state], when) for state, when in _STEP_STATES.items()))}
-A workitem is kept as a media creation request is. State reports: 4.3.3, at most {LOOK_EVERY_S:g} s after a change.
+A workitem is kept as a media creation request is. Reports: 4.3.3, of a state at most {LOOK_EVERY_S:g} s after it changed.
 """
 
 
+_WHY = (
+    tags.REASON_FOR_CANCELLATION,
+    tags.PROCEDURE_STEP_DISCONTINUATION_REASON_CODE_SEQUENCE,
+    tags.CONTACT_URI,
+    tags.CONTACT_DISPLAY_NAME,
+)
 _STEP_STATES = {
     RequestState.PENDING: "pushed; instances are missing, or a person must decide",
     RequestState.CREATING: "all is here; slip and images are on their way",
@@ -261,7 +268,9 @@ _STEP_STATES = {
 
 
 def _code() -> str:
-    return f"{_listed((tags.CODE_VALUE, tags.CODING_SCHEME_DESIGNATOR, tags.CODE_MEANING))}."
+    return (
+        f"{_listed((tags.CODE_VALUE, tags.CODING_SCHEME_DESIGNATOR, tags.CODING_SCHEME_VERSION, tags.CODE_MEANING))}."
+    )
 
 
 def _listed(several: frozenset[int] | tuple[int, ...]) -> str:

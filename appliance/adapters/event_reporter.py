@@ -16,7 +16,7 @@ from appliance.dicom.negotiation import IMPLICIT_LE, UPS_EVENT, UPS_PUSH
 from appliance.dicom.pdu import PduType
 from appliance.dicom.upper_layer import Fragment, pdata_with_dataset
 from appliance.errors import ProtocolError, ReceiverUnreachableError
-from appliance.ports import StateReport
+from appliance.ports import ProgressReport, Report, StateReport
 
 WITHIN_S = 10.0  # all of it
 LONGEST_PDU_BYTES = 1 << 17  # of an answer; we announce an eighth
@@ -33,7 +33,7 @@ class EventReporter:
         self._calling = calling
         self._within_s = within_s
 
-    async def report(self, receiver: str, reports: Sequence[StateReport]) -> None:
+    async def report(self, receiver: str, reports: Sequence[Report]) -> None:
         host, port = self._receivers.get(receiver, ("", 0))
         if not host:
             raise ReceiverUnreachableError(f"{receiver} is no [[dicom.peer]] with a port")
@@ -54,7 +54,7 @@ class EventReporter:
             raise ReceiverUnreachableError(f"{receiver} speaks no DICOM: {error.summary}") from None
 
     async def _converse(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, receiver: str, reports: Sequence[StateReport]
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, receiver: str, reports: Sequence[Report]
     ) -> None:
         writer.write(pdu.encode_associate_rq(self._calling, receiver, CONTEXT_ID, UPS_EVENT, IMPLICIT_LE, as_scp=True))
         answer = await _read_pdu(reader)
@@ -66,12 +66,26 @@ class EventReporter:
         if CONTEXT_ID not in accepted:
             raise ReceiverUnreachableError(f"{receiver} takes no reports on workitems (UPS Event)")
         for number, report in enumerate(reports, start=1):
-            command = dimse.event_report(number, UPS_PUSH, report.workitem_uid, workitem.STATE_REPORT)
-            dataset = workitem.encode_state_report(report.state, report.readiness, report.reason, IMPLICIT_LE)
+            event_type, dataset = _encoded(report)
+            command = dimse.event_report(number, UPS_PUSH, report.workitem_uid, event_type)
             writer.write(pdata_with_dataset(CONTEXT_ID, command, dataset, maximum_length))
             await _answered(reader, number)
         writer.write(pdu.RELEASE_RQ)
         await _read_pdu(reader)
+
+
+def _encoded(report: Report) -> tuple[int, bytes]:
+    """Its event type, and the Event Information."""
+    if isinstance(report, StateReport):
+        dataset = workitem.encode_state_report(report.state, report.readiness, report.reason, IMPLICIT_LE)
+        return workitem.STATE_REPORT, dataset
+    if isinstance(report, ProgressReport):
+        dataset = workitem.encode_progress_report(report.percent, report.description, IMPLICIT_LE)
+        return workitem.PROGRESS_REPORT, dataset
+    return (
+        workitem.CANCEL_REQUESTED,
+        workitem.encode_cancel_requested(report.requesting_ae, report.asked, IMPLICIT_LE),
+    )
 
 
 async def _answered(reader: asyncio.StreamReader, number: int) -> None:

@@ -614,6 +614,10 @@ WHERE claim.source = 'media-creation' AND claim.claim_key = :claim_key AND NOT E
     WHERE instance.sop_key = named.sop_key AND instance.duplicate = 0
       AND share.state IN ('open', 'held') AND share.profile = :profile);
 
+-- name: count_named
+SELECT count(*) AS n FROM claimed_instance AS named JOIN claim ON claim.id = named.claim
+WHERE claim.source = 'media-creation' AND claim.claim_key = :claim_key;
+
 -- name: shares_of_claim
 SELECT DISTINCT share.* FROM claim
 JOIN claimed_instance AS named ON named.claim = claim.id
@@ -632,7 +636,7 @@ UPDATE share SET urgent = max(urgent, :urgent), copies = CASE WHEN :copies > 0 T
 
 -- name: subscribe
 INSERT INTO subscriber (request, ae_title) VALUES (:request, :ae_title)
-    ON CONFLICT (request, ae_title) DO UPDATE SET told = '';
+    ON CONFLICT (request, ae_title) DO UPDATE SET told = '', progress = '';
 
 -- name: unsubscribe
 DELETE FROM subscriber WHERE request = :request AND ae_title = :ae_title;
@@ -654,9 +658,28 @@ DELETE FROM subscriber WHERE ae_title = :ae_title;
 SELECT ae_title FROM global_subscriber ORDER BY ae_title;
 
 -- name: subscribers_to_tell
-SELECT request.*, subscriber.id AS subscriber, ae_title, told FROM subscriber
-    JOIN request ON request.id = subscriber.request
-    WHERE told NOT IN ('COMPLETED', 'CANCELED') ORDER BY subscriber.id;
+SELECT * FROM (
+    SELECT request.*, subscriber.id AS subscriber, ae_title, told, progress,
+           EXISTS (SELECT 1 FROM cancel_notice WHERE cancel_notice.subscriber = subscriber.id) AS notices
+    FROM subscriber JOIN request ON request.id = subscriber.request)
+WHERE told NOT IN ('COMPLETED', 'CANCELED') OR notices ORDER BY subscriber;
 
 -- name: set_told
-UPDATE subscriber SET told = :told WHERE id = :id;
+UPDATE subscriber SET told = :told, progress = :progress WHERE id = :id;
+
+-- name: add_cancel_notices
+INSERT INTO cancel_notice (subscriber, sealed) SELECT id, :sealed FROM subscriber WHERE request = :request;
+
+-- name: drop_excess_cancel_notices
+DELETE FROM cancel_notice WHERE id IN (
+    SELECT id FROM (
+        SELECT cancel_notice.id, row_number() OVER (PARTITION BY subscriber ORDER BY cancel_notice.id DESC) AS nth
+        FROM cancel_notice JOIN subscriber ON subscriber.id = cancel_notice.subscriber
+        WHERE subscriber.request = :request)
+    WHERE nth > :keep);
+
+-- name: cancel_notices
+SELECT * FROM cancel_notice WHERE subscriber = :subscriber ORDER BY id;
+
+-- name: cancel_noticed
+DELETE FROM cancel_notice WHERE subscriber = :subscriber AND id <= :last;

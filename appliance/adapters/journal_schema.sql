@@ -258,3 +258,12 @@ CREATE TABLE subscriber (             -- who is told of a workitem
     UNIQUE (request, ae_title)
 ) STRICT;
 CREATE TABLE global_subscriber (ae_title TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;  -- of each workitem to come
+
+-- step: workitem_events
+ALTER TABLE subscriber ADD COLUMN progress TEXT NOT NULL DEFAULT '';  -- likewise: of which it knows
+CREATE TABLE cancel_notice (          -- that somebody asked for a workitem to be cancelled, and who is still to hear it
+    id INTEGER PRIMARY KEY,
+    subscriber INTEGER NOT NULL REFERENCES subscriber (id) ON DELETE CASCADE,
+    sealed BLOB NOT NULL              -- who asked, why, and whom to ask about that
+) STRICT;
+CREATE INDEX cancel_notice_by_subscriber ON cancel_notice (subscriber);

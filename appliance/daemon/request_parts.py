@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from appliance.daemon.announcing import Announcing
 from appliance.daemon.bell import Bell
+from appliance.daemon.cancel_notices import CancelNotices
+from appliance.daemon.gauging import Gauging
 from appliance.daemon.judging import Claims, Judging
 from appliance.daemon.media_requests import MediaRequests
 from appliance.daemon.printer_watch import PrinterWatch
@@ -29,6 +31,8 @@ class RequestParts:
     requesting: Requesting
     serving: Serving
     desk: RequestDesk
+    gauging: Gauging
+    notices: CancelNotices
 
 
 def request_parts(
@@ -62,7 +66,8 @@ def request_parts(
     )
     media = MediaRequests(journal, requests, requesting, claims, judging, watch, bell)
     announcing = Announcing(journal, claims, judging, bell)
-    workitems = Workitems(journal, requests, requesting, claims, judging, bell, receivers)
+    gauging, notices = Gauging(requesting, claims), CancelNotices(sealer)
+    workitems = Workitems(journal, requests, requesting, claims, judging, gauging, notices, bell, receivers)
     serving = Serving()
     serving.also(negotiation.MEDIA_CREATION, media.handlers)
     serving.also(negotiation.AVAILABILITY_NOTIFICATION, announcing.of_availability)
@@ -70,4 +75,4 @@ def request_parts(
     serving.also(negotiation.UPS_PUSH, workitems.pushed)
     serving.also(negotiation.UPS_WATCH, workitems.watched)
     desk = RequestDesk(journal, requests, requesting, bell)
-    return RequestParts(claims, judging, requests, requesting, serving, desk)
+    return RequestParts(claims, judging, requests, requesting, serving, desk, gauging, notices)

@@ -42,6 +42,11 @@ class Wish:
     barcode: str = ""
     hand_to: str = ""
     title: str = ""  # of a workitem, for whoever asks about it
+    accession: str = ""  # a number that says which studies, once it is looked up
+
+    @property
+    def is_to_be_looked_up(self) -> bool:
+        return bool(self.accession and not self.studies)
 
 
 @dataclass(frozen=True, repr=False)

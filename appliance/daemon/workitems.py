@@ -12,13 +12,15 @@ from collections.abc import Collection, Mapping
 from appliance.core.completeness import Source
 from appliance.core.request import RequestKind, RequestState
 from appliance.daemon.bell import Bell
+from appliance.daemon.cancel_notices import CancelNotices
+from appliance.daemon.gauging import Gauge, Gauging
 from appliance.daemon.judging import Claims, Judging, Named
 from appliance.daemon.requesting import Requesting
 from appliance.daemon.requests import Request, Requests, Wish, new_uid
 from appliance.daemon.serving import Handler, RefusedError
 from appliance.dicom import workitem
 from appliance.dicom.dimse import CommandField, Status
-from appliance.dicom.workitem import Priority, Progress, Readiness, StepState, Workitem
+from appliance.dicom.workitem import Cancellation, Priority, Progress, Readiness, StepState, Workitem
 from appliance.ports import Journal, ServiceAnswer, ServiceRequest, Transaction
 
 STEP_STATES = {
@@ -30,11 +32,6 @@ STEP_STATES = {
     RequestState.CANCELLED: StepState.CANCELED,
 }
 READINESS = {RequestState.IDLE: Readiness.INCOMPLETE, RequestState.PENDING: Readiness.INCOMPLETE}
-DESCRIBED = {
-    RequestState.PENDING: "images are on their way, or a person must decide",
-    RequestState.CREATING: "the slip is being printed and its images relayed",
-    RequestState.DONE: "the slip is out",
-}
 
 
 class Workitems:
@@ -45,6 +42,8 @@ class Workitems:
         requesting: Requesting,
         claims: Claims,
         judging: Judging,
+        gauging: Gauging,
+        notices: CancelNotices,
         bell: Bell,
         receivers: Collection[str],
     ) -> None:
@@ -54,6 +53,8 @@ class Workitems:
         self._requesting = requesting
         self._claims = claims
         self._judging = judging
+        self._gauging = gauging
+        self._notices = notices
         self._bell = bell
         self._receivers = receivers
 
@@ -95,9 +96,9 @@ class Workitems:
     async def _act(self, request: ServiceRequest) -> ServiceAnswer:
         if request.action_type == workitem.REQUEST_CANCEL:
             cancellation = workitem.decode_cancel(request.dataset, request.transfer_syntax)
-            status = await self._journal.run(lambda tx: self._cancel(tx, request, cancellation.reason))
+            answer = await self._journal.run(lambda tx: self._cancel(tx, request, cancellation))
             self._bell.ring()
-            return ServiceAnswer(status)
+            return answer
         if request.action_type not in (workitem.SUBSCRIBE, workitem.UNSUBSCRIBE, workitem.SUSPEND):
             raise RefusedError(Status.NO_SUCH_ACTION)
         if request.action_type == workitem.SUSPEND and request.sop_instance_uid != workitem.ALL_WORKITEMS:
@@ -109,15 +110,17 @@ class Workitems:
         self._bell.ring()
         return ServiceAnswer(Status.UPS_NO_DELETION_LOCK if wanted.deletion_lock else Status.SUCCESS)
 
-    def _cancel(self, tx: Transaction, request: ServiceRequest, reason: str) -> Status:
+    def _cancel(self, tx: Transaction, request: ServiceRequest, asked: Cancellation) -> ServiceAnswer:
+        """Whatever the answer is, subscribers hear that somebody asked for it (PS3.4 CC.2.4.3)."""
         found = self._find(tx, request)
+        self._notices.add(tx, found, request.peer.calling_ae_title, asked)
         if found.state is RequestState.DONE:
-            raise RefusedError(Status.UPS_ALREADY_COMPLETED)
+            return ServiceAnswer(Status.UPS_ALREADY_COMPLETED)
         if STEP_STATES[found.state] is StepState.CANCELED:
-            return Status.UPS_ALREADY_CANCELED
-        if not self._requesting.cancel(tx, found, "asked to" if reason else ""):
-            raise RefusedError(Status.UPS_NOT_CANCELLED, "its slip is out; staff can revoke the share")
-        return Status.SUCCESS
+            return ServiceAnswer(Status.UPS_ALREADY_CANCELED)
+        if not self._requesting.cancel(tx, found, "asked to" if asked.reason else ""):
+            return ServiceAnswer(Status.UPS_NOT_CANCELLED, comment="its slip is out; staff can revoke the share")
+        return ServiceAnswer(Status.SUCCESS)
 
     def _subscribe(self, tx: Transaction, request: ServiceRequest, receiver: str) -> None:
         uid, begins = request.sop_instance_uid, request.action_type == workitem.SUBSCRIBE
@@ -132,13 +135,13 @@ class Workitems:
         tx.do("subscribe" if begins else "unsubscribe", request=found.id, ae_title=receiver)
 
     async def _get(self, request: ServiceRequest) -> ServiceAnswer:
-        found = await self._journal.run(lambda tx: self._find(tx, request))
+        found, gauge = await self._journal.run(lambda tx: self._gauged(tx, request))
         state = found.state
         told = Progress(
             STEP_STATES[state],
             READINESS.get(state, Readiness.READY),
-            percent=100 if state is RequestState.DONE else 0,
-            description=DESCRIBED.get(state, ""),
+            percent=gauge.percent,
+            description=gauge.description,
             reason=found.row["info"],
             label=found.wish.title,
             priority=Priority.HIGH if found.wish.urgent else Priority.MEDIUM,
@@ -147,6 +150,10 @@ class Workitems:
         dataset = workitem.encode_progress(told, request.transfer_syntax, request.attributes)
         unknown = set(request.attributes) - workitem.GETTABLE
         return ServiceAnswer(Status.OPTIONAL_ATTRIBUTES_NOT_SUPPORTED if unknown else Status.SUCCESS, dataset)
+
+    def _gauged(self, tx: Transaction, request: ServiceRequest) -> tuple[Request, Gauge]:
+        found = self._find(tx, request)
+        return found, self._gauging.of(tx, found)
 
     def _find(self, tx: Transaction, request: ServiceRequest) -> Request:
         found = self._requests.find(tx, request.sop_instance_uid)

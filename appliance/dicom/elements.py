@@ -36,7 +36,7 @@ _UID = re.compile(rb"[0-9.]{1,64}")
 _INTEGER = re.compile(r"[+-]?[0-9]{1,12}")  # PS3.5 6.2, IS
 _LINE_ENDS = re.compile(rb"[\r\n\f]+")
 _ENCODED_VRS = frozenset(("LO", "LT", "PN", "SH", "ST", "UT"))  # in the dataset's character set; all others in ASCII
-_WIDE_VRS = frozenset(("SQ", "UT"))  # of those that we write: with 32 bits of length (PS3.5 section 7.1.2)
+_WIDE_VRS = frozenset(("SQ", "UR", "UT"))  # of those that we write: with 32 bits of length (PS3.5 section 7.1.2)
 
 _EXPLICIT_LITTLE = Layout("<", explicit=True)
 _EXPLICIT_BIG = Layout(">", explicit=True)

@@ -20,7 +20,10 @@ UNSUBSCRIBE = 4
 SUSPEND = 5  # a subscription to all workitems
 ALL_WORKITEMS = "1.2.840.10008.5.1.4.34.5"  # the instance that subscriptions to all name
 FILTERED_WORKITEMS = "1.2.840.10008.5.1.4.34.5.1"
-STATE_REPORT = 1  # event type, PS3.4 table CC.2.4-1
+STATE_REPORT = 1  # event types, PS3.4 table CC.2.4-1
+CANCEL_REQUESTED = 2
+PROGRESS_REPORT = 3
+MOST_CODES = 10  # of a reason, that are read
 
 GETTABLE = frozenset(  # PS3.4 table CC.2.5-3, as far as the box keeps it
     (
@@ -71,6 +74,7 @@ class Code(NamedTuple):
     value: str
     scheme: str
     meaning: str
+    version: str = ""
 
 
 class Input(NamedTuple):
@@ -97,8 +101,12 @@ class Workitem(NamedTuple):
 
 
 class Cancellation(NamedTuple):
+    """Why somebody asks for it, and whom to ask about that; "" and () where that is not said."""
+
     reason: str
     codes: tuple[Code, ...]
+    contact_uri: str = ""
+    contact_name: str = ""
 
 
 class Subscription(NamedTuple):
@@ -163,8 +171,13 @@ def _input(item: Item) -> Input:
 
 def _codes(item: Item, tag: int) -> tuple[Code, ...]:
     return tuple(
-        Code(code.text(tags.CODE_VALUE), code.text(tags.CODING_SCHEME_DESIGNATOR), code.text(tags.CODE_MEANING))
-        for code in item.items(tag)
+        Code(
+            code.text(tags.CODE_VALUE),
+            code.text(tags.CODING_SCHEME_DESIGNATOR),
+            code.text(tags.CODE_MEANING),
+            code.text(tags.CODING_SCHEME_VERSION),
+        )
+        for code in item.items(tag)[:MOST_CODES]
     )
 
 
@@ -172,7 +185,12 @@ def decode_cancel(data: bytes, transfer_syntax: str) -> Cancellation:
     """Action Information of "request cancel" (PS3.4 table CC.2.2-1), all of it optional for the SCU."""
     dataset = elements.read(data, transfer_syntax)
     codes = _codes(dataset, tags.PROCEDURE_STEP_DISCONTINUATION_REASON_CODE_SEQUENCE)
-    return Cancellation(dataset.text(tags.REASON_FOR_CANCELLATION), codes)
+    return Cancellation(
+        dataset.text(tags.REASON_FOR_CANCELLATION),
+        codes,
+        dataset.text(tags.CONTACT_URI),
+        dataset.text(tags.CONTACT_DISPLAY_NAME),
+    )
 
 
 def decode_subscription(data: bytes, transfer_syntax: str) -> Subscription:
@@ -189,8 +207,7 @@ def decode_subscription(data: bytes, transfer_syntax: str) -> Subscription:
 def encode_progress(progress: Progress, transfer_syntax: str, wanted: Collection[int]) -> bytes:
     """The answer to an N-GET that asks for the tags `wanted`; to one that asks for none in particular, all."""
     told: elements.Elements = {
-        tags.PROCEDURE_STEP_PROGRESS: str(progress.percent),
-        tags.PROCEDURE_STEP_PROGRESS_DESCRIPTION: progress.description,
+        **_progress(progress.percent, progress.description),
         **({tags.REASON_FOR_CANCELLATION: progress.reason} if progress.reason else {}),
     }
     values: elements.Elements = {
@@ -216,3 +233,35 @@ def encode_state_report(state: StepState, readiness: Readiness, reason: str, tra
     if reason:
         values[tags.REASON_FOR_CANCELLATION] = reason
     return elements.write(values, transfer_syntax)
+
+
+def encode_progress_report(percent: int, description: str, transfer_syntax: str) -> bytes:
+    """Event Information of "UPS Progress Report" (PS3.4 table CC.2.4-1)."""
+    told = {tags.PROCEDURE_STEP_PROGRESS_INFORMATION_SEQUENCE: [_progress(percent, description)]}
+    return elements.write(told, transfer_syntax)
+
+
+def encode_cancel_requested(requesting_ae: str, asked: Cancellation, transfer_syntax: str) -> bytes:
+    """Event Information of "UPS Cancel Requested" (PS3.4 table CC.2.4-1): who asked, and what else was said."""
+    said: dict[int, elements.Value] = {
+        tags.REASON_FOR_CANCELLATION: asked.reason,
+        tags.PROCEDURE_STEP_DISCONTINUATION_REASON_CODE_SEQUENCE: [_encoded(code) for code in asked.codes],
+        tags.CONTACT_URI: asked.contact_uri,
+        tags.CONTACT_DISPLAY_NAME: asked.contact_name,
+    }
+    given = {tag: value for tag, value in said.items() if value}
+    return elements.write({tags.REQUESTING_AE: requesting_ae, **given}, transfer_syntax)
+
+
+def _progress(percent: int, description: str) -> dict[int, elements.Value]:
+    return {tags.PROCEDURE_STEP_PROGRESS: str(percent), tags.PROCEDURE_STEP_PROGRESS_DESCRIPTION: description}
+
+
+def _encoded(code: Code) -> elements.Elements:
+    values = {
+        tags.CODE_VALUE: code.value,
+        tags.CODING_SCHEME_DESIGNATOR: code.scheme,
+        tags.CODING_SCHEME_VERSION: code.version,
+        tags.CODE_MEANING: code.meaning,
+    }
+    return {tag: value for tag, value in values.items() if value}

@@ -15,9 +15,9 @@ from pynetdicom.sop_class import UnifiedProcedureStepEvent, Verification  # type
 
 from appliance.adapters.event_reporter import EventReporter
 from appliance.dicom.negotiation import UPS_PUSH
-from appliance.dicom.workitem import Readiness, StepState
+from appliance.dicom.workitem import Cancellation, Code, Readiness, StepState
 from appliance.errors import ReceiverUnreachableError
-from appliance.ports import StateReport
+from appliance.ports import CancelRequested, ProgressReport, StateReport
 
 SCHEDULED = StateReport("1.2.3", StepState.SCHEDULED, Readiness.INCOMPLETE)
 CANCELED = StateReport("1.2.3", StepState.CANCELED, Readiness.READY, "für niemanden")
@@ -76,6 +76,33 @@ async def test_a_subscriber_hears_each_state_in_its_order(listening: Callable[..
     assert (first.ProcedureStepState, first.InputReadinessState) == ("SCHEDULED", "INCOMPLETE")
     assert (second.ProcedureStepState, second.ReasonForCancellation) == ("CANCELED", "für niemanden")
     assert ris.roles[0] == (False, True)  # the box calls, and is the provider
+
+
+async def test_a_subscriber_hears_how_far_it_is(listening: Callable[..., Ris]) -> None:
+    ris = listening()
+    await ris.reporter.report("RIS", [ProgressReport("1.2.3", 40, "212 of 530 images are here")])
+    ((*command, dataset),) = ris.heard
+    assert command == [UPS_PUSH, "1.2.3", 3]
+    (told,) = dataset.ProcedureStepProgressInformationSequence
+    assert (told.ProcedureStepProgress, told.ProcedureStepProgressDescription) == (40, "212 of 530 images are here")
+
+
+async def test_a_subscriber_hears_who_asked_for_its_end_and_all_that_was_said(listening: Callable[..., Ris]) -> None:
+    ris = listening()
+    why = Cancellation("für niemanden", (Code("110513", "DCM", "Unspecified", "01"),), "tel:+12025550100", "Ward 3")
+    await ris.reporter.report("RIS", [CancelRequested("1.2.3", "PORTAL", why)])
+    ((*command, dataset),) = ris.heard
+    assert command == [UPS_PUSH, "1.2.3", 2]
+    assert (dataset.RequestingAE, dataset.ReasonForCancellation) == ("PORTAL", "für niemanden")
+    assert (dataset.ContactURI, dataset.ContactDisplayName) == ("tel:+12025550100", "Ward 3")
+    (code,) = dataset.ProcedureStepDiscontinuationReasonCodeSequence
+    assert (code.CodeValue, code.CodingSchemeDesignator, code.CodingSchemeVersion) == ("110513", "DCM", "01")
+
+
+async def test_what_was_not_said_is_not_told(listening: Callable[..., Ris]) -> None:
+    ris = listening()
+    await ris.reporter.report("RIS", [CancelRequested("1.2.3", "PORTAL", Cancellation("", ()))])
+    assert [element.keyword for element in ris.heard[0][3]] == ["RequestingAE"]
 
 
 async def test_a_report_comes_in_pdus_that_the_subscriber_takes(listening: Callable[..., Ris]) -> None:

@@ -164,6 +164,10 @@ async def until_step(box: House, state: str, *, uid: str = REQUEST) -> Dataset:
     return told
 
 
+async def ask_to_cancel(box: House, information: Dataset | None = None) -> ServiceAnswer:
+    return await ask(box, UPS_PUSH, CommandField.N_ACTION_RQ, REQUEST, information, 2)
+
+
 async def act(box: House, action: int, *, uid: str = REQUEST, receiver: str = "", service: str = UPS_PUSH) -> int:
     information = Dataset()
     if receiver:

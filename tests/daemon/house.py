@@ -16,7 +16,9 @@ from appliance.adapters.journal import SqliteJournal
 from appliance.adapters.spool import FileSpool
 from appliance.daemon.alerts import Alerts
 from appliance.daemon.bell import Bell
+from appliance.daemon.cancel_notices import CancelNotices
 from appliance.daemon.facing import ProfileLook, SlipLook
+from appliance.daemon.gauging import Gauging
 from appliance.daemon.interlock import Interlock
 from appliance.daemon.judging import Claims, Judging
 from appliance.daemon.linking import Linking
@@ -149,6 +151,8 @@ class House:
     judging: Judging
     requests: Requests
     requesting: Requesting
+    gauging: Gauging
+    notices: CancelNotices
     serving: Serving
     quotas: Quotas
     vault_time: list[float | None]
@@ -394,6 +398,8 @@ async def house(
         wishes.judging,
         wishes.requests,
         wishes.requesting,
+        wishes.gauging,
+        wishes.notices,
         wishes.serving,
         limits,
         vault_time,

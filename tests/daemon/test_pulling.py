@@ -90,6 +90,8 @@ def make_pulled(make_house: MakeHouse) -> MakePulled:
                 box.requesting,
                 box.serving,
                 None,  # type: ignore[arg-type]
+                box.gauging,
+                box.notices,
             )
             trail, sealer = box.transitions.trail, Sealer(KEY)
             parts = pacs_parts(

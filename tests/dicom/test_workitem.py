@@ -26,7 +26,9 @@ from appliance.dicom.workitem import (
     decode_cancel,
     decode_create,
     decode_subscription,
+    encode_cancel_requested,
     encode_progress,
+    encode_progress_report,
     encode_state_report,
 )
 from tests.dicom.datasets import CT, SYNTAXES, decode, encode, made, reference, undefined_lengths
@@ -125,9 +127,16 @@ def test_who_asks_to_cancel_may_say_why(syntax: str) -> None:
         ReasonForCancellation="wrong patient",
         ProcedureStepDiscontinuationReasonCodeSequence=[code("110513", "Discontinued for unspecified reason")],
     )
+    dataset.ContactURI, dataset.ContactDisplayName = "tel:+12025550100", "Ward 3"
     found = decode_cancel(encode(dataset, syntax), syntax)
-    assert found == Cancellation("wrong patient", (Code("110513", "99X", "Discontinued for unspecified reason"),))
+    code_ = Code("110513", "99X", "Discontinued for unspecified reason")
+    assert found == Cancellation("wrong patient", (code_,), "tel:+12025550100", "Ward 3")
     assert decode_cancel(b"", syntax) == Cancellation("", ())
+
+
+def test_of_a_reason_without_end_some_codes_are_read() -> None:
+    dataset = made(ProcedureStepDiscontinuationReasonCodeSequence=[code(f"{number}", "") for number in range(500)])
+    assert len(decode_cancel(encode(dataset), EXPLICIT_LE).codes) == workitem.MOST_CODES
 
 
 SUBSCRIPTIONS: dict[str, tuple[dict[str, str], Subscription]] = {
@@ -192,3 +201,19 @@ def test_a_state_report_says_the_state_and_whether_all_is_at_hand(syntax: str) -
     assert "ReasonForCancellation" not in found
     found = decode(encode_state_report(StepState.CANCELED, Readiness.READY, "no patient", syntax), syntax)
     assert found.ReasonForCancellation == "no patient"
+
+
+@pytest.mark.parametrize("syntax", SYNTAXES)
+def test_a_progress_report_holds_the_progress_and_nothing_else(syntax: str) -> None:
+    found = decode(encode_progress_report(40, "212 of 530 images", syntax), syntax)
+    assert [element.keyword for element in found] == ["ProcedureStepProgressInformationSequence"]
+    (told,) = found.ProcedureStepProgressInformationSequence
+    assert (told.ProcedureStepProgress, told.ProcedureStepProgressDescription) == (40, "212 of 530 images")
+
+
+@pytest.mark.parametrize("syntax", SYNTAXES)
+def test_who_asked_to_cancel_is_told_with_what_was_said(syntax: str) -> None:
+    asked = Cancellation("für niemanden", (Code("1", "99X", "No"),), "tel:+12025550100", "Ward 3")
+    data = encode_cancel_requested("PORTAL", asked, syntax)
+    assert decode_cancel(data, syntax) == asked
+    assert decode(data, syntax).RequestingAE == "PORTAL"

@@ -162,7 +162,15 @@ def _receivers(settings: Settings) -> dict[str, tuple[str, int]]:
 def _event_reports(ground: Ground, wishes: RequestParts) -> EventReports:
     settings = ground.settings
     reporter = EventReporter(_receivers(settings), settings.profile[0].ae_title)
-    return EventReports(ground.journal, wishes.requests, reporter, ground.bell, ground.clock.monotonic)
+    return EventReports(
+        ground.journal,
+        wishes.requests,
+        wishes.gauging,
+        wishes.notices,
+        reporter,
+        ground.bell,
+        ground.clock.monotonic,
+    )
 
 
 def _pacs(ground: Ground, reception: ReceptionParts, wishes: RequestParts) -> PacsParts | None:
