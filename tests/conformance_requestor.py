@@ -54,7 +54,7 @@ When a technician asks (`slipway peers echo`, a status slip).
 
 #### 4.3.2 Query and retrieval
 With the one peer that `[pacs] peer` names. Studies are looked for by {_listed((tags.ACCESSION_NUMBER, tags.STUDY_INSTANCE_UID, tags.PATIENT_ID))}, one of them at a time, when somebody says so (`slipway pull`, a scanned
-number); and to count a study's images, twice with a pause, where nobody has listed them. Hierarchical, Study Root, no wildcards:
+number, a workitem with an accession number alone); and to count a study's images, twice with a pause, where nobody has listed them. Hierarchical, Study Root, no wildcards:
 
 {table(("Level", "Keys"), _keys())}
 Relational queries are proposed (extended negotiation) for instances whose study is not known, with no other key than {attribute(tags.SOP_INSTANCE_UID)}, {pacs.UIDS_AT_ONCE} values at most. Matches that do not match what was asked for are dropped.

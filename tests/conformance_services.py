@@ -203,7 +203,7 @@ def workitems() -> str:
     inputs, requests_ = tags.INPUT_INFORMATION_SEQUENCE, tags.REFERENCED_REQUEST_SEQUENCE
     create = [
         ((tags.PROCEDURE_STEP_STATE,), "yes", f"{workitem.StepState.SCHEDULED}."),
-        ((inputs,), "this, or Study Instance UID", "What is to be shared."),
+        ((inputs,), "this, or Study Instance UID, or an Accession Number", "What is to be shared."),
         ((inputs, tags.STUDY_INSTANCE_UID), "no", "The study that is wanted whole, where the item names no instances."),
         ((inputs, tags.SERIES_INSTANCE_UID), "no", "Read, not used."),
         ((inputs, tags.REFERENCED_SOP_SEQUENCE), "no", "Class and instance UIDs: the instances that are wanted."),
@@ -217,7 +217,12 @@ def workitems() -> str:
         ((tags.PATIENT_ID,), "no", "Read, not used: whose images they are, the images say."),
         ((tags.ISSUER_OF_PATIENT_ID,), "no", "Likewise."),
         ((requests_,), "no", ""),
-        ((requests_, tags.ACCESSION_NUMBER), "no", "Read, not used."),
+        (
+            (requests_, tags.ACCESSION_NUMBER),
+            "no",
+            "Where there are neither inputs nor a study: its studies are looked up in the PACS (4.3.2), all of them, and retrieved. One number only.",
+        ),
+        ((tags.ACCESSION_NUMBER,), "no", "Likewise: some write it there."),
     ]
     actions = [
         (

@@ -584,7 +584,9 @@ SELECT * FROM request WHERE state = :state ORDER BY id;
 UPDATE request SET state = :state, info = :info, at = :now WHERE id = :id;
 
 -- name: pulls_with_slips
-SELECT * FROM request WHERE kind = 'pull' AND state IN ('creating', 'done') AND tried < :tries ORDER BY id;
+-- Workitems too for which the PACS was asked; whether for all of a study, they say themselves.
+SELECT * FROM request WHERE (kind = 'pull' OR (kind = 'workitem' AND not_before > 0))
+  AND state IN ('creating', 'done') AND tried < :tries ORDER BY id;
 
 -- name: request_tried
 UPDATE request SET tried = :tried, not_before = :not_before WHERE id = :id;

@@ -11,6 +11,7 @@ from appliance.daemon.bell import Bell
 from appliance.daemon.checking import Checking
 from appliance.daemon.completing import Completing
 from appliance.daemon.fetching import Fetching
+from appliance.daemon.finding import Finding
 from appliance.daemon.pacs_watch import PacsWatch
 from appliance.daemon.pull_desk import PullDesk
 from appliance.daemon.pulling import Pulling
@@ -67,11 +68,11 @@ def pacs_parts(
         every_s=every_s,
     )
     fetching = Fetching(journal, watch, trail, sealer)
-    pulling = Pulling(journal, fetching, requests, claims, bell, clock.now, poll_s=every_s)
+    finding = Finding(journal, watch, trail, title)
+    pulling = Pulling(journal, finding, fetching, requests, claims, bell, clock.now, poll_s=every_s)
+    wishes.gauging.at_pacs = lambda request: pulling.progress(request).of
     completing = Completing(journal, fetching, claims, transfers, clock.now, clock.monotonic, every_s=every_s)
-    desk = PullDesk(
-        journal, watch, pulling, requests, wishes.requesting, claims, trail, bell, clock.now, profiles, title
-    )
+    desk = PullDesk(journal, finding, pulling, requests, wishes.requesting, claims, bell, clock.now, profiles)
     return PacsParts(watch, checking if check else None, pulling, completing, desk)
 
 

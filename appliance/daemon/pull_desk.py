@@ -11,27 +11,25 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from appliance.core.identity import Identity, normal_name
+from appliance.core.identity import Identity
 from appliance.core.link import LinkState
 from appliance.core.request import UNSETTLED, RequestKind, RequestState
 from appliance.core.share import ShareState
 from appliance.core.slip import SlipState
-from appliance.daemon.auditing import Trail
 from appliance.daemon.bell import Bell
+from appliance.daemon.finding import BY_WHAT, Finding, are_several_patients, study_uids
 from appliance.daemon.judging import Claims, verdict_on
 from appliance.daemon.pulling import Pulling
 from appliance.daemon.requesting import Requesting
 from appliance.daemon.requests import Request, Requests, Wish, new_uid
 from appliance.daemon.transitions import SHORT_ID_CHARS
 from appliance.errors import NotFoundError, NothingFoundError
-from appliance.formats.audit import Event, Kind, Outcome
-from appliance.ports import FoundStudy, Journal, Pacs, Row, Transaction
+from appliance.ports import FoundStudy, Journal, Row, Transaction
 
 log = logging.getLogger("slipway.pulling")
 
 LIVE = (LinkState.REGISTERING, LinkState.ACTIVE, LinkState.EXPIRED)
 DEAD = (SlipState.VOID, SlipState.UNKNOWN)
-BY_WHAT = {"accession": "accession number", "study": "Study Instance UID", "patient": "Patient ID"}
 SEVERAL_PATIENTS = "several patients have this number: nothing is pulled. Ask for one study by itself: --study UID"
 SEVERAL_STUDIES = "which of them? Ask for one with --study UID, or for --all"
 
@@ -49,29 +47,25 @@ class PullDesk:
     def __init__(
         self,
         journal: Journal,
-        pacs: Pacs,
+        finding: Finding,
         pulling: Pulling,
         requests: Requests,
         requesting: Requesting,
         claims: Claims,
-        trail: Trail,
         bell: Bell,
         clock: Callable[[], float],
         profiles: Collection[str],
-        pacs_title: str,
     ) -> None:
         """`profiles`: the first is meant where none is named."""
         self._journal = journal
-        self._pacs = pacs
+        self._finding = finding
         self._pulling = pulling
         self._requests = requests
         self._requesting = requesting
         self._claims = claims
-        self._trail = trail
         self._bell = bell
         self._clock = clock
         self._profiles = list(profiles)
-        self._pacs_title = pacs_title
 
     @property
     def commands(self) -> Mapping[str, Callable[[dict[str, Any]], Awaitable[Any]]]:
@@ -95,8 +89,8 @@ class PullDesk:
         profile = profile or self._profiles[0]
         if profile not in self._profiles:
             raise NotFoundError(f"there is no profile {profile}", hint=f"There are {', '.join(self._profiles)}.")
-        found = await self._find(what, value, by)
-        why = SEVERAL_PATIENTS if len({_person(one) for one in found}) > 1 else ""
+        found = await self._finding.find(what, value, by)
+        why = SEVERAL_PATIENTS if are_several_patients(found) else ""
         if what == "patient" and len(found) > 1 and not all_:
             why = why or SEVERAL_STUDIES
         if why:
@@ -105,39 +99,13 @@ class PullDesk:
         self._bell.ring()
         return told
 
-    async def _find(self, what: str, value: str, by: str) -> list[FoundStudy]:
-        if what == "accession":
-            found = await self._pacs.find_studies(accession_number=value)
-        elif what == "study":
-            found = await self._pacs.find_studies(study_uid=value)
-        else:
-            found = await self._pacs.find_studies(patient_id=value)
-        await self._journal.run(lambda tx: self._record(tx, what, found, by))
-        if not found:
-            raise NothingFoundError(f"the PACS has no study with this {BY_WHAT[what]}")
-        return found
-
-    def _record(self, tx: Transaction, what: str, found: Sequence[FoundStudy], by: str) -> None:
-        count = "1 study" if len(found) == 1 else f"{len(found)} studies"
-        patients = {one.patient_id for one in found}
-        event = Event(
-            Kind.PACS_QUERIED,
-            Outcome.SUCCESS,
-            by=by,
-            about=f"by {BY_WHAT[what]}: {count}",
-            called=self._pacs_title,
-            patient=patients.pop() if len(patients) == 1 else "",
-            studies=tuple(one.study_uid for one in found),
-        )
-        self._trail.record(tx, event)
-
     def _ask(self, tx: Transaction, found: Sequence[FoundStudy], profile: str, by: str) -> dict[str, Any]:
         here = self._here(tx, found, profile)
         if here.request:
             return self._tell(tx, self._requests.of(tx.one("request", id=here.request))) | {"already": True}
         if here.whole and here.share is not None and self._has_link(tx, here.share):
             return self._of_share(tx, here.share) | {"already": True, "profile": profile}
-        wish = Wish(studies=tuple(sorted({one.study_uid for one in found})))
+        wish = Wish(studies=study_uids(found))
         request = self._requests.add(tx, RequestKind.PULL, new_uid(), profile, by, wish, RequestState.PENDING)
         return self._tell(tx, request) | {"already": False}
 
@@ -213,10 +181,6 @@ class PullDesk:
 
 
 NO_SHARE: dict[str, Any] = {"share": "", "held": False, "slips": [], "verdict": ""}
-
-
-def _person(one: FoundStudy) -> tuple[str, str, str]:
-    return one.patient_id.strip(), normal_name(one.patient_name), one.birth_date
 
 
 def _study(one: FoundStudy) -> dict[str, Any]:

@@ -1,4 +1,5 @@
-"""Fetches from the PACS what requests name and is not here: all of a study, or single instances.
+"""Fetches from the PACS what requests name and is not here: all of a study, or single instances; an accession number
+is looked up first.
 
 What comes enters as from any sender (`fetching`); `placing` and `requesting` do the rest. Progress is not journalled:
 after a restart what is missing is looked up again. Who asks for a pull, and how it is told of, is `pull_desk`'s.
@@ -12,11 +13,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from appliance.core.completeness import Source
-from appliance.core.request import RequestKind, RequestState
+from appliance.core.request import RequestEvent, RequestState
 from appliance.daemon.bell import Bell
 from appliance.daemon.fetching import Fetching
+from appliance.daemon.finding import Finding, are_several_patients, study_uids
 from appliance.daemon.judging import Claims, Named
-from appliance.daemon.requesting import TRIES
+from appliance.daemon.requesting import NOT_SUPPORTED, TRIES
 from appliance.daemon.requests import Request, Requests
 from appliance.errors import NothingFoundError, PacsRefusedError, SlipwayError
 from appliance.ports import Journal, Retrieved, Row, Transaction, Wanted
@@ -45,6 +47,7 @@ class Pulling:
     def __init__(
         self,
         journal: Journal,
+        finding: Finding,
         fetching: Fetching,
         requests: Requests,
         claims: Claims,
@@ -56,6 +59,7 @@ class Pulling:
     ) -> None:
         """`on_trouble` is told once of each request that the PACS refuses."""
         self._journal = journal
+        self._finding = finding
         self._fetching = fetching
         self._requests = requests
         self._claims = claims
@@ -82,6 +86,7 @@ class Pulling:
     def _next(self, tx: Transaction) -> Request | None:
         """A pull goes on when its slip is out already: late images join the same share."""
         unfinished = [self._requests.of(row) for row in tx.all("pulls_with_slips", tries=TRIES)]
+        unfinished = [request for request in unfinished if request.is_pull]
         wanted = [*self._requests.in_states(tx, RequestState.PENDING), *unfinished]
         return next((one for one in wanted if self._is_due(tx, one)), None)
 
@@ -89,7 +94,7 @@ class Pulling:
         row, now = request.row, self._clock()
         if row["tried"] >= TRIES or now < row["not_before"] <= now + WAIT_MOST_S:
             return False
-        if request.kind is RequestKind.PULL:
+        if request.is_pull:
             return True
         shares = self._shares(tx, request)
         waited_s = now - max((share["grown_at"] for share in shares), default=row["at"])
@@ -106,7 +111,7 @@ class Pulling:
 
     def _absent(self, tx: Transaction, request: Request) -> list[str]:
         """Studies that it wants whole and of which nothing is here; of a pull, all: some of it may be."""
-        if request.kind is RequestKind.PULL:
+        if request.is_pull:
             return list(request.wish.studies)
         profile = request.row["profile"]
         return [
@@ -132,6 +137,8 @@ class Pulling:
 
     async def fetch(self, request: Request) -> Retrieved:
         """What is not here of what a request names."""
+        if request.wish.is_to_be_looked_up:
+            request = await self._looked_up(request)
         studies, named = await self._journal.run(lambda tx: (self._absent(tx, request), self._missing(tx, request)))
         profile, wanted = request.row["profile"], list[Wanted]()
         here = images = 0
@@ -151,6 +158,24 @@ class Pulling:
 
         told(Retrieved(0, 0))
         return await self._fetching.retrieve(wanted, profile, request.row["asked_by"], told)
+
+    async def _looked_up(self, request: Request) -> Request:
+        """With the studies of its accession number; all the errors of `Finding.find`. Several patients: it fails."""
+        found = await self._finding.find("accession", request.wish.accession, request.row["asked_by"])
+
+        def work(tx: Transaction) -> Request:
+            now = self._requests.of(tx.one("request", id=request.id))
+            if now.state is not RequestState.PENDING:
+                return now
+            if are_several_patients(found):
+                self._requests.advance(tx, now, RequestEvent.FAILED, NOT_SUPPORTED)
+                return now
+            wish = replace(now.wish, studies=study_uids(found))
+            self._requests.rewish(tx, now, wish)
+            tx.do("request_tried", id=now.id, tried=now.row["tried"], not_before=self._clock())  # it has begun
+            return replace(now, wish=wish)
+
+        return await self._journal.run(work)
 
     def _studies(self, tx: Transaction, request: Request) -> list[str]:
         """Where instances that come without their study's UID are looked for first: beside the others of the list."""
@@ -172,7 +197,7 @@ class Pulling:
         elif not isinstance(error, SlipwayError):
             raise error
         elif isinstance(error, NothingFoundError):
-            tried = TRIES
+            tried = tried + 1 if request.wish.is_to_be_looked_up else TRIES  # it may not have come there yet
             self._note(request, error)
         elif isinstance(error, PacsRefusedError) or self._clock() - request.row["at"] > GIVEN_UP_AFTER_S:
             tried += 1

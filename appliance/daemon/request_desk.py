@@ -61,6 +61,8 @@ class RequestDesk:
             return "its slip, and the vault"
         if request.state is not RequestState.PENDING:
             return ""
+        if request.wish.is_to_be_looked_up:
+            return "the PACS, which is asked for its accession number"
         found = self._requesting.gathered(tx, request)
         if found.missing:
             return f"{found.missing} missing"

@@ -70,6 +70,10 @@ class Requesting:
         self._missing_for_s = missing_for_s
         self._poll_s = poll_s
 
+    @property
+    def can_pull(self) -> bool:
+        return self._can_pull
+
     async def run(self) -> None:
         listener = self._bell.listener()
         while True:
@@ -84,7 +88,7 @@ class Requesting:
         return sum(self._pending(tx, one) for one in pending) + sum(self._creating(tx, one) for one in creating)
 
     def gathered(self, tx: Transaction, request: Request) -> Gathered:
-        shares, missing, arriving = {}, 0, False
+        shares, missing, arriving = {}, int(request.wish.is_to_be_looked_up), False
         profile = request.row["profile"]
         if request.wish.named:
             key = self._claims.key(Source.MEDIA_CREATION, request.uid)

@@ -67,6 +67,11 @@ class Request:
     def kind(self) -> RequestKind:
         return RequestKind(self.row["kind"])
 
+    @property
+    def is_pull(self) -> bool:
+        """Its images are in the PACS and nobody sends them: all of each study is fetched, whatever of it is here."""
+        return self.kind is RequestKind.PULL or bool(self.wish.accession)
+
 
 class Requests:
     def __init__(self, sealer: Sealer, trail: Trail, clock: Callable[[], float]) -> None:

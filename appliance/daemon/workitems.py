@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 
 from appliance.core.completeness import Source
 from appliance.core.request import RequestKind, RequestState
@@ -74,7 +75,7 @@ class Workitems:
         pushed = await asyncio.to_thread(workitem.decode_create, request.dataset, request.transfer_syntax)
         uid, peer, wish = request.sop_instance_uid or new_uid(), request.peer, _wish(pushed)
         if not (wish.named or wish.studies):
-            raise RefusedError(Status.MISSING_ATTRIBUTE, "it names neither a study nor instances")
+            wish = replace(wish, accession=self._number(pushed))
         named = [Named(*one, study_uid=of.study_uid) for of in pushed.inputs for one in of.references]
 
         def work(tx: Transaction) -> None:
@@ -92,6 +93,16 @@ class Workitems:
         await self._journal.run(work)
         self._bell.ring()
         return ServiceAnswer(Status.SUCCESS, sop_instance_uid=uid)
+
+    def _number(self, pushed: Workitem) -> str:
+        """By which the PACS finds what it names in no other way."""
+        if not pushed.accession_numbers:
+            raise RefusedError(Status.MISSING_ATTRIBUTE, "it names neither a study nor instances")
+        if len(pushed.accession_numbers) > 1:
+            raise RefusedError(Status.INVALID_ATTRIBUTE_VALUE, "several accession numbers: push a workitem for each")
+        if not self._requesting.can_pull:
+            raise RefusedError(Status.MISSING_ATTRIBUTE, "only an accession number, and the box has no PACS to ask")
+        return pushed.accession_numbers[0]
 
     async def _act(self, request: ServiceRequest) -> ServiceAnswer:
         if request.action_type == workitem.REQUEST_CANCEL:

@@ -95,7 +95,7 @@ class Workitem(NamedTuple):
     codes: tuple[Code, ...]  # what is to be done
     inputs: tuple[Input, ...]
     study_uid: str
-    accession_number: str
+    accession_numbers: tuple[str, ...]  # all that differ
     patient_id: str
     issuer_of_patient_id: str
 
@@ -143,17 +143,17 @@ def decode_create(data: bytes, transfer_syntax: str) -> Workitem:
         codes=_codes(dataset, tags.SCHEDULED_WORKITEM_CODE_SEQUENCE),
         inputs=tuple(_input(item) for item in dataset.items(tags.INPUT_INFORMATION_SEQUENCE)),
         study_uid=dataset.uid(tags.STUDY_INSTANCE_UID),
-        accession_number=_accession_number(dataset),
+        accession_numbers=_accession_numbers(dataset),
         patient_id=dataset.text(tags.PATIENT_ID),
         issuer_of_patient_id=dataset.text(tags.ISSUER_OF_PATIENT_ID),
     )
 
 
-def _accession_number(dataset: Item) -> str:
-    """Of the first request that has one (PS3.4 table CC.2.5-3); some writers put it at the top."""
+def _accession_numbers(dataset: Item) -> tuple[str, ...]:
+    """Of the requests (PS3.4 table CC.2.5-3); some writers put it at the top."""
     requests = dataset.items(tags.REFERENCED_REQUEST_SEQUENCE)
-    numbers = (of.text(tags.ACCESSION_NUMBER) for of in (dataset, *requests))
-    return next((number for number in numbers if number), "")
+    numbers = dict.fromkeys(of.text(tags.ACCESSION_NUMBER) for of in (dataset, *requests))
+    return tuple(number for number in numbers if number)
 
 
 def _input(item: Item) -> Input:

@@ -345,6 +345,7 @@ async def test_what_is_still_being_sent_is_not_pulled(make_pulled: MakePulled) -
         for image in THREE:
             await pulled.after(10)
             await pulled.box.send(image)
+            await pulled.box.until(lambda: not pulled.box.receiving.behind)
         await asking.until_told(pulled.box, "DONE")
         assert pulled.pacs.retrieved == []
 
@@ -419,6 +420,7 @@ async def test_a_pull_that_a_slow_archive_breaks_off_goes_on_after_its_slip_is_o
         )
         await pulled.until(lambda one: one["state"] == "done")
         await pulled.until(lambda one: len(pulled.pacs.retrieved) == 2, step_s=5)
+        await pulled.box.until_rows("count_instances", lambda rows: rows[0]["received"] == 3, share=1)
         await pulled.box.settled()
         assert len(pulled.box.opened().datasets) == 3
         assert len(pulled.box.printer.jobs) == 1

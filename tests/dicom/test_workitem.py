@@ -90,12 +90,12 @@ def test_a_workitem_says_whose_images_are_wanted_and_where_they_are(syntax: str,
     assert (found.label, found.worklist_label, found.priority) == ("Für Patientin", "SHARE", Priority.HIGH)
     assert found.codes == (Code("SHARE", "99X", "Share to patient"),)
     assert (found.patient_id, found.issuer_of_patient_id) == ("4711", "KH")
-    assert (found.study_uid, found.accession_number) == ("1.2.1", "A17")
+    assert (found.study_uid, found.accession_numbers) == ("1.2.1", ("A17",))
 
 
 def test_a_workitem_need_not_say_more_than_that_it_is_scheduled() -> None:
     found = decode_create(encode(made(ProcedureStepState="SCHEDULED")), EXPLICIT_LE)
-    assert found == ("", "", Priority.MEDIUM, (), (), "", "", "", "")
+    assert found == ("", "", Priority.MEDIUM, (), (), "", (), "", "")
 
 
 BAD: dict[str, tuple[dict[str, Any], Status]] = {

@@ -11,11 +11,15 @@ from pathlib import Path
 
 import pydicom
 import pytest
+from pydicom.dataset import Dataset
+from pydicom.uid import generate_uid
+from pynetdicom.sop_class import UnifiedProcedureStepPush  # type: ignore[attr-defined]
 
 from tests import escpos_reader
 from tests.interop.orthanc import Orthanc
 from tests.system.harness import BIN, Box, Vault, eventually, loop, open_all
 from tests.system.study import Person, as_dcmtk_writes, ct_series, fingerprints
+from tests.system.test_services import calling
 
 IMAGES = 6
 WITHIN_S = 60
@@ -99,6 +103,28 @@ def test_a_study_is_pulled_by_accession_number_checked_and_opened(
     again = box.ask("pull", "--accession", accession)
     assert (again["already"], [one["number"] for one in again["slips"]]) == (True, [slip])
     assert accession not in (box.folder / "box.log").read_text()
+
+
+def test_a_workitem_with_an_accession_number_alone_is_pulled(
+    orthanc: Orthanc, house: tuple[Vault, Box], tmp_path: Path
+) -> None:
+    box, uid = house[1], generate_uid()
+    orthanc.holds(study(tmp_path / "study", 35, "ACC-35", Person(name="Pull^Pushed", patient_id="PULL-35")))
+    item, asked = Dataset(), Dataset()
+    item.ProcedureStepState, item.ReferencedRequestSequence = "SCHEDULED", [asked]
+    asked.AccessionNumber = "ACC-35"
+    with calling(box, UnifiedProcedureStepPush) as association:
+        assert association.send_n_create(item, UnifiedProcedureStepPush, uid)[0].Status == 0
+
+        def completed() -> bool:
+            _, told = association.send_n_get([], UnifiedProcedureStepPush, uid)
+            assert told.ProcedureStepState != "CANCELED"
+            return bool(told.ProcedureStepState == "COMPLETED")
+
+        assert eventually(completed, WITHIN_S, "the workitem completed")
+    share = box.ask("requests", "list")[0]["share"]
+    assert f"{IMAGES} of {IMAGES} images" in box.command("shares", "show", share).stdout
+    assert "ACC-35" not in (box.folder / "box.log").read_text()
 
 
 def test_what_is_not_there_and_what_goes_on_alone_are_said(

@@ -10,12 +10,15 @@ from typing import Any
 import pytest
 from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
-from pynetdicom import AE, Association
+from pynetdicom import AE, Association, evt
 from pynetdicom.sop_class import (  # type: ignore[attr-defined]
     InstanceAvailabilityNotification,
     MediaCreationManagement,
     ModalityPerformedProcedureStep,
+    UnifiedProcedureStepEvent,
     UnifiedProcedureStepPush,
+    UnifiedProcedureStepWatch,
+    UPSGlobalSubscriptionInstance,
 )
 
 from tests.fakes.printers import ConfirmingPrinter
@@ -208,6 +211,83 @@ def test_a_pushed_workitem_shares_the_study_that_it_names(
             return bool(progress.ProcedureStepState == "COMPLETED")
 
         assert eventually(state, 30, "the workitem completed")
+
+
+class Ris:
+    """Listens for reports on workitems."""
+
+    def __init__(self) -> None:
+        self.heard: list[tuple[int, Dataset]] = []
+        ae = AE(ae_title="RIS")
+        ae.add_supported_context(UnifiedProcedureStepEvent, scu_role=False, scp_role=True)
+        handlers = [(evt.EVT_N_EVENT_REPORT, self._hear)]
+        self._server: Any = ae.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers)
+
+    def _hear(self, event: Any) -> tuple[int, None]:
+        self.heard.append((event.request.EventTypeID, event.event_information))
+        return 0, None
+
+    @property
+    def settings(self) -> str:
+        return f'[[dicom.peer]]\nae_title = "RIS"\naddress = "127.0.0.1"\nport = {self._server.server_address[1]}\n'
+
+    @property
+    def states(self) -> list[str]:
+        return [str(said.ProcedureStepState) for kind, said in self.heard if kind == 1]
+
+    @property
+    def progress(self) -> list[tuple[int, str]]:
+        items = [said.ProcedureStepProgressInformationSequence[0] for kind, said in self.heard if kind == 3]
+        return [(int(one.ProcedureStepProgress), str(one.ProcedureStepProgressDescription)) for one in items]
+
+    @property
+    def cancellations(self) -> list[Dataset]:
+        return [said for kind, said in self.heard if kind == 2]
+
+    def stop(self) -> None:
+        self._server.shutdown()
+
+
+@pytest.fixture
+def ris() -> Iterator[Ris]:
+    one = Ris()
+    yield one
+    one.stop()
+
+
+def test_a_subscriber_hears_states_progress_and_that_somebody_wants_it_cancelled(
+    printer: ListeningPrinter, ris: Ris, tmp_path: Path
+) -> None:
+    with loop(tmp_path, printer.device, profile=ROBOT, extra=ris.settings) as (_, box):
+        files, uid = ct_series(tmp_path / "study", 3, PERSON), generate_uid()
+        all_of_them, item, inputs, why = Dataset(), Dataset(), Dataset(), Dataset()
+        all_of_them.ReceivingAE, all_of_them.DeletionLock = "RIS", "FALSE"
+        item.ProcedureStepState, item.InputInformationSequence = "SCHEDULED", [inputs]
+        inputs.StudyInstanceUID, inputs.ReferencedSOPSequence = study_uid(files), listed(files)
+        why.ReasonForCancellation, why.ContactDisplayName = "not this one", "Ward 3"
+        push, watch = UnifiedProcedureStepPush, UnifiedProcedureStepWatch
+        with calling(box, watch) as association:
+            subscribed, _ = association.send_n_action(
+                all_of_them, 3, push, UPSGlobalSubscriptionInstance, meta_uid=watch
+            )
+            assert subscribed.Status == 0
+        with calling(box, push) as association:
+            assert association.send_n_create(item, push, uid)[0].Status == 0
+            eventually(lambda: bool(ris.progress), 20, "the first progress report")
+            dcmsend(box.port, files)
+            assert printer.job().link
+            eventually(lambda: "COMPLETED" in ris.states, 30, "the workitem completed")
+            assert association.send_n_action(why, 2, push, uid)[0].Status == 0xC311
+            eventually(lambda: bool(ris.cancellations), 20, "that somebody asked to cancel it")
+    assert ris.states == ["SCHEDULED", "IN PROGRESS", "COMPLETED"]
+    assert ris.progress[0] == (0, "0 of 3 images are here")
+    assert ris.progress[-1] == (100, "the slip is out and its images are at the vault")
+    (asked,) = ris.cancellations
+    assert (asked.RequestingAE, asked.ReasonForCancellation, asked.ContactDisplayName) == (
+        "PACS",
+        "not this one",
+        "Ward 3",
+    )
 
 
 def study_uid(files: Sequence[Path]) -> str:
