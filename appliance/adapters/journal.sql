@@ -194,11 +194,16 @@ SELECT source, min(ended), 1, count(DISTINCT here) + count(DISTINCT absent), cou
           AND instance.duplicate = 0 AND EXISTS (SELECT 1 FROM claim WHERE study_key IS NULL)))
 GROUP BY source;
 
+-- name: named_by_claim
+SELECT named.sop_key, named.sealed FROM claimed_instance AS named JOIN claim ON claim.id = named.claim
+WHERE claim.source = :source AND claim.claim_key = :claim_key;
+
 -- name: missing_of_claim
 SELECT named.sop_key, named.sealed FROM claimed_instance AS named JOIN claim ON claim.id = named.claim
 WHERE claim.source = :source AND claim.claim_key = :claim_key AND NOT EXISTS (
     SELECT 1 FROM instance JOIN share ON share.id = instance.share
-    WHERE instance.sop_key = named.sop_key AND instance.duplicate = 0 AND share.state IN ('open', 'held'));
+    WHERE instance.sop_key = named.sop_key AND instance.duplicate = 0
+      AND share.state IN ('open', 'held') AND share.profile = :profile);
 
 -- name: announced_and_missing
 SELECT named.sop_key, named.sealed FROM claimed_instance AS named JOIN claim ON claim.id = named.claim
@@ -207,9 +212,13 @@ WHERE claim.source = 'notification' AND claim.study_key = :study_key AND claim.e
     WHERE instance.sop_key = named.sop_key AND instance.duplicate = 0 AND instance.share = :share);
 
 -- name: drop_old_claims
-DELETE FROM claim WHERE at < :before AND NOT EXISTS (
+DELETE FROM claim WHERE at < :before AND source != 'media-creation' AND NOT EXISTS (
     SELECT 1 FROM study JOIN share ON share.id = study.share
     WHERE study.study_key = claim.study_key AND share.state IN ('open', 'held'));
+
+-- name: drop_claims_without_request
+DELETE FROM claim WHERE source = 'media-creation'
+  AND NOT EXISTS (SELECT 1 FROM request WHERE request.uid_key = claim.claim_key);
 
 -- name: clock_went_back_for_studies
 UPDATE study SET grown_at = :now WHERE state = 'arriving' AND grown_at > :now;
@@ -632,9 +641,14 @@ WHERE claim.source = 'media-creation' AND claim.claim_key = :claim_key
 SELECT share.*, study.state AS study_state FROM study JOIN share ON share.id = study.share
 WHERE study.study_key = :study_key AND share.state IN ('open', 'held') AND share.profile = :profile;
 
+-- name: requests_of_share
+SELECT * FROM request WHERE share = :share AND state = :state ORDER BY id;
+
+-- name: share_urgent
+UPDATE share SET urgent = 1 WHERE id = :id AND urgent = 0;
+
 -- name: share_requested
-UPDATE share SET urgent = max(urgent, :urgent), copies = CASE WHEN :copies > 0 THEN :copies ELSE copies END,
-    remarks = coalesce(:remarks, remarks) WHERE id = :id;
+UPDATE share SET copies = :copies, remarks = :remarks WHERE id = :id;
 
 -- name: subscribe
 INSERT INTO subscriber (request, ae_title) VALUES (:request, :ae_title)

@@ -58,8 +58,11 @@ class Claims:
         return self._sealer.index("study", study_uid)
 
     def key(self, source: Source, uid: str) -> bytes:
-        """Of who says it: the UID of a request, a notification or a performed step."""
-        return self._sealer.index(f"claim {source}", uid)
+        """Of who says it: the UID of a request, a notification or a performed step.
+
+        A request's is that of its row: what it lists is kept for as long as it is.
+        """
+        return self._sealer.index("request" if source is Source.MEDIA_CREATION else f"claim {source}", uid)
 
     def name(
         self, tx: Transaction, source: Source, uid: str, study_uid: str, named: Sequence[Named], *, ended: bool = True
@@ -90,6 +93,7 @@ class Claims:
     def forget_old(self, tx: Transaction) -> None:
         """What was said of studies that never came, or have gone."""
         tx.do("drop_old_claims", before=self._clock() - KEPT_S)
+        tx.do("drop_claims_without_request")
         tx.do("drop_excess_claims", most=MOST_NAMED)
 
     def _put(
@@ -130,14 +134,19 @@ class Claims:
             found[source] = claim
         return list(found.values())
 
-    def missing(self, tx: Transaction, source: Source, uid: str) -> list[Named]:
-        """What it names and is in no share that may still go out."""
-        rows = tx.all("missing_of_claim", source=str(source), claim_key=self.key(source, uid))
-        return [Named(*self._sealer.open_json(b"claimed" + row["sop_key"], row["sealed"])) for row in rows]
+    def named(self, tx: Transaction, source: Source, uid: str) -> list[Named]:
+        return self._opened(tx.all("named_by_claim", source=str(source), claim_key=self.key(source, uid)))
+
+    def missing(self, tx: Transaction, source: Source, uid: str, profile: str) -> list[Named]:
+        """What it names and is in no share of that profile that may still go out."""
+        key = self.key(source, uid)
+        return self._opened(tx.all("missing_of_claim", source=str(source), claim_key=key, profile=profile))
 
     def announced_and_missing(self, tx: Transaction, study: Row) -> list[Named]:
         """What notifications name of a study and its share does not have."""
-        rows = tx.all("announced_and_missing", study_key=study["study_key"], share=study["share"])
+        return self._opened(tx.all("announced_and_missing", study_key=study["study_key"], share=study["share"]))
+
+    def _opened(self, rows: Iterable[Row]) -> list[Named]:
         return [Named(*self._sealer.open_json(b"claimed" + row["sop_key"], row["sealed"])) for row in rows]
 
     def _add(

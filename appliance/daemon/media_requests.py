@@ -114,8 +114,8 @@ class MediaRequests:
 
     def _progress(self, tx: Transaction, found: Request, printer: PrinterStatus) -> Progress:
         missing: list[Named] = []
-        if found.state is RequestState.FAILURE:
-            missing = self._claims.missing(tx, Source.MEDIA_CREATION, found.uid)
+        if found.state is RequestState.FAILURE:  # what it lacked then is all that is left of its list
+            missing = self._claims.named(tx, Source.MEDIA_CREATION, found.uid)
         failed = tuple(Failed(one.sop_class_uid, one.sop_instance_uid, Status.NO_SUCH_SOP_INSTANCE) for one in missing)
         info = Info(found.row["info"]) if found.row["info"] else self._info(tx, found, printer)
         return Progress(TOLD[found.state], info, self._requesting.pieces(tx, found), failed)

@@ -107,7 +107,9 @@ class Pulling:
         return self._claims.key(Source.MEDIA_CREATION, request.uid)
 
     def _missing(self, tx: Transaction, request: Request) -> list[Named]:
-        return self._claims.missing(tx, Source.MEDIA_CREATION, request.uid) if request.wish.named else []
+        if not request.wish.named:
+            return []
+        return self._claims.missing(tx, Source.MEDIA_CREATION, request.uid, request.row["profile"])
 
     def _absent(self, tx: Transaction, request: Request) -> list[str]:
         """Studies that it wants whole and of which nothing is here; of a pull, all: some of it may be."""

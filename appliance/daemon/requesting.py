@@ -101,15 +101,23 @@ class Requesting:
             shares |= {row["id"]: row for row in rows}
         return Gathered(tuple(shares.values()), missing, arriving)
 
+    def waited_for(self, tx: Transaction) -> set[int]:
+        """Shares that somebody has asked for who still waits for more."""
+        pending = self._requests.in_states(tx, RequestState.PENDING)
+        return {share["id"] for request in pending for share in self.gathered(tx, request).shares}
+
     def _pending(self, tx: Transaction, request: Request) -> bool:
         found = self.gathered(tx, request)
+        if request.wish.urgent:  # also of what is here while the rest is on its way
+            for share in found.shares:
+                tx.do("share_urgent", id=share["id"])
         opened = [share for share in found.shares if share["state"] == ShareState.OPEN]
         if found.missing:
             return self._give_up(tx, request, found)
         if found.arriving or len(opened) < len(found.shares) or not opened:
             return False  # what is held waits for a person
         if len(opened) > 1:  # two patients, or images that nobody may say are one patient's
-            self._requests.advance(tx, request, RequestEvent.FAILED, NOT_SUPPORTED)
+            self._fail(tx, request, NOT_SUPPORTED)
         else:
             self._hand_out(tx, request, opened[0])
         return True
@@ -119,25 +127,56 @@ class Requesting:
         waited = self._clock() - max(since, request.row["at"])
         if waited < self._missing_for_s or (self._can_pull and request.row["tried"] < TRIES):
             return False
-        self._requests.advance(tx, request, RequestEvent.FAILED, NO_INSTANCE)
+        self._fail(tx, request, NO_INSTANCE)
         return True
 
+    def _fail(self, tx: Transaction, request: Request, why: str) -> None:
+        """Of its list only what is missing is kept, for whoever asks; it claims nothing any more."""
+        self._requests.advance(tx, request, RequestEvent.FAILED, why)
+        if request.wish.named:
+            lacks = why == NO_INSTANCE
+            source, profile = Source.MEDIA_CREATION, request.row["profile"]
+            missing = self._claims.missing(tx, source, request.uid, profile) if lacks else []
+            self._claims.name(tx, source, request.uid, "", missing, ended=False)
+
     def _hand_out(self, tx: Transaction, request: Request, share: Row) -> None:
-        wish = request.wish
         self._requests.advance(tx, request, RequestEvent.GATHERED)
         tx.do("set_request_share", id=request.id, share=share["id"])
-        remarks = Remarks(wish.label, wish.barcode, wish.hand_to)
-        sealed = seal_remarks(share["share_id"], remarks, self._sealer) if remarks != Remarks() else None
-        tx.do("share_requested", id=share["id"], urgent=int(wish.urgent), copies=wish.copies, remarks=sealed)
+        self._put_on_slip(tx, share["id"])
         self._transitions.note(tx, share["id"], f"asked for by {request.row['asked_by']} ({request.kind})")
         for study in tx.all("studies", share=share["id"]):
             self._judging.judge(tx, study)  # its slip says so
         self._transitions.mint_requested(tx, share["id"])
 
+    def _put_on_slip(self, tx: Transaction, share: int) -> None:
+        """What those who wait for this share's slip want of it; of two, the newer says what is on it.
+
+        Nothing once it is out: what a slip does not have, it cannot get any more.
+        """
+        if self._is_out(tx, share):
+            return
+        rows = tx.all("requests_of_share", share=share, state=str(RequestState.CREATING))
+        wishes = [self._requests.of(row).wish for row in rows][::-1]
+        remarks = Remarks(
+            next((wish.label for wish in wishes if wish.label), ""),
+            next((wish.barcode for wish in wishes if wish.barcode), ""),
+            next((wish.hand_to for wish in wishes if wish.hand_to), ""),
+        )
+        share_id, sealed = tx.one("share", id=share)["share_id"], None
+        if remarks != Remarks():
+            sealed = seal_remarks(share_id, remarks, self._sealer)
+        copies = max((wish.copies for wish in wishes), default=0)
+        tx.do("share_requested", id=share, copies=copies, remarks=sealed)
+
+    @staticmethod
+    def _is_out(tx: Transaction, share: int) -> bool:
+        """Or about to be: its slip is at the printer."""
+        return any(slip["state"] in (*OUT, SlipState.PRINTING) for slip in tx.all("slips_of_share", share=share))
+
     def _creating(self, tx: Transaction, request: Request) -> bool:
         share = tx.one("share", id=request.row["share"])
         if share["state"] == ShareState.REVOKED:
-            self._requests.advance(tx, request, RequestEvent.FAILED, PROC_FAILURE)
+            self._fail(tx, request, PROC_FAILURE)
         elif share["state"] != ShareState.HELD and self.pieces(tx, request) and not self._relaying(tx, share):
             self._requests.advance(tx, request, RequestEvent.HANDED_OUT)
         else:
@@ -154,17 +193,24 @@ class Requesting:
         """False once its slip is out. What it listed claims nothing any more."""
         if request.state is RequestState.CREATING and not self.take_back(tx, request):
             return False
-        self._requests.advance(tx, request, RequestEvent.CANCELLED, info, by=by)
-        self._claims.withdraw(tx, Source.MEDIA_CREATION, request.uid)
+        if self._requests.advance(tx, request, RequestEvent.CANCELLED, info, by=by) is RequestState.CANCELLED:
+            self._claims.withdraw(tx, Source.MEDIA_CREATION, request.uid)
+            if request.row["share"] is not None:
+                self._put_on_slip(tx, request.row["share"])
         return True
 
     def take_back(self, tx: Transaction, request: Request) -> bool:
-        """Before its slip is out: False when that is too late. A share that prints by itself goes on without it."""
-        slips = tx.all("slips_of_share", share=request.row["share"])
+        """Before its slip is out: False when that is too late.
+
+        A share that prints by itself, or that somebody else has asked for as well, goes on without it.
+        """
+        share = request.row["share"]
+        slips = tx.all("slips_of_share", share=share)
         if any(slip["state"] in (*OUT, SlipState.PRINTING, SlipState.UNKNOWN) for slip in slips):
             return False
-        self._transitions.note(tx, request.row["share"], f"no longer asked for by {request.row['asked_by']}")
-        self._transitions.unmint_requested(tx, request.row["share"])
+        self._transitions.note(tx, share, f"no longer asked for by {request.row['asked_by']}")
+        if len(tx.all("requests_of_share", share=share, state=str(RequestState.CREATING))) == 1:
+            self._transitions.unmint_requested(tx, share)
         return True
 
     def pieces(self, tx: Transaction, request: Request) -> int:

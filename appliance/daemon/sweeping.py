@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from appliance.core.completeness import fell_quiet
 from appliance.core.link import LinkEvent, LinkState
@@ -46,6 +46,7 @@ class Sweeping:
         vault_now: Callable[[], float | None],
         *,
         is_pending: Callable[[bytes], bool] = lambda _: False,
+        waited_for: Callable[[Transaction], Collection[int]] = lambda _: (),
         keep_trail_s: float,
         forget_old: Sequence[Callable[[Transaction], None]] = (),
         every_s: float = EVERY_S,
@@ -61,6 +62,7 @@ class Sweeping:
         self._clock = clock
         self._vault_now = vault_now  # None before the vault has said what time it is
         self._is_pending = is_pending  # whether the PACS is still being asked of that study
+        self._waited_for = waited_for  # shares that a request for them still gathers
         self._keep_trail_s = keep_trail_s
         self._forget_old = forget_old
         self._every_s = every_s
@@ -117,12 +119,17 @@ class Sweeping:
         return changed
 
     def _close(self, tx: Transaction) -> int:
-        for share in tx.all("shares_never_asked_for", now=self._clock()):
-            self._transitions.share(tx, share["id"], ShareEvent.REVOKED, "nobody asked for it within the visit")
-        shares = tx.all("settled_shares", now=self._clock())
-        for share in shares:
-            self._transitions.share(tx, share["id"], ShareEvent.DELIVERED)
-        return len(shares)
+        never_asked_for = {row["id"] for row in tx.all("shares_never_asked_for", now=self._clock())}
+        settled = {row["id"] for row in tx.all("settled_shares", now=self._clock())}
+        if never_asked_for or settled:
+            waited_for = self._waited_for(tx)
+            never_asked_for.difference_update(waited_for)
+            settled.difference_update(waited_for, never_asked_for)
+        for share in sorted(never_asked_for):
+            self._transitions.share(tx, share, ShareEvent.REVOKED, "nobody asked for it within the visit")
+        for share in sorted(settled):
+            self._transitions.share(tx, share, ShareEvent.DELIVERED)
+        return len(settled)
 
     def _shorten_trail(self, tx: Transaction) -> None:
         """By the vault's clock: by ours, were it ahead, the whole trail would be too old.

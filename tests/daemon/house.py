@@ -373,6 +373,7 @@ async def house(
             bell,
             clock.now,
             parts.vault_now or vault_now,
+            waited_for=wishes.requesting.waited_for,
             keep_trail_s=365 * 86400.0,
             every_s=parts.sweep_every_s,
         ),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
 
+from appliance.core.share import ShareEvent
 from appliance.daemon.minting import When
 from appliance.daemon.requesting import MISSING_FOR_S
 from appliance.dicom.dimse import CommandField
@@ -13,9 +15,9 @@ from appliance.dicom.negotiation import EXPLICIT_LE, MEDIA_CREATION
 from appliance.ports import Paper, PrinterStatus
 from tests.daemon.asking import REQUEST, ask, cancel, create, initiate, progress, until_told
 from tests.daemon.conftest import MakeHouse
-from tests.daemon.house import House, Image, images, terms
+from tests.daemon.house import QUIET_S, VISIT_S, House, Image, images, terms
 from tests.dicom.datasets import decode
-from tests.fakes.slip_printers import TroubledPrinter
+from tests.fakes.slip_printers import PaperOutPrinter, TroubledPrinter
 from tests.fakes.vault import DownVault
 
 ROBOT = {"SHARE": terms(when=When.REQUEST)}
@@ -191,3 +193,119 @@ async def test_who_asked_stands_in_the_trail(robot: House) -> None:
     await cancel(robot)
     told = [(str(event.kind), event.by) for event in await robot.trail() if event.by]
     assert told == [("share-requested", "PACS"), ("request-cancelled", "PACS")]
+
+
+async def test_images_that_went_to_another_profile_are_missing_here_and_are_named(make_house: MakeHouse) -> None:
+    async with make_house(profiles={**ROBOT, "OTHER": terms()}) as box:
+        box.start()
+        await box.send(Image(profile="OTHER"))
+        await create(box, Image())
+        await initiate(box)
+        await box.settled()
+        box.clock.advance(MISSING_FOR_S)
+        told = await until_told(box, "FAILURE")
+        assert [item.ReferencedSOPInstanceUID for item in told.FailedSOPSequence] == [Image().uid]
+
+
+async def test_what_a_failed_request_lacked_is_told_as_it_was_when_it_failed(robot: House) -> None:
+    await robot.send(Image(number=1))
+    await create(robot, *images("A", 2))
+    await initiate(robot)
+    await robot.settled()
+    robot.clock.advance(MISSING_FOR_S)
+    await until_told(robot, "FAILURE")
+    await robot.journal.run(lambda tx: robot.transitions.share(tx, 1, ShareEvent.REVOKED))
+    told = await progress(robot)
+    assert [item.ReferencedSOPInstanceUID for item in told.FailedSOPSequence] == [Image(number=2).uid]
+    await robot.send(Image(number=2))
+    await robot.settled()
+    assert len((await progress(robot)).FailedSOPSequence) == 1
+    assert (await cancel(robot)).status == 0
+    assert len((await progress(robot)).FailedSOPSequence) == 1
+
+
+async def test_a_request_that_failed_says_nothing_of_the_images_of_the_next(robot: House) -> None:
+    await robot.send(Image(number=1))
+    await create(robot, *images("A", 2))
+    await initiate(robot)
+    await robot.settled()
+    robot.clock.advance(MISSING_FOR_S)
+    await until_told(robot, "FAILURE")
+    again = "1.2.826.4711.9.77"
+    await create(robot, Image(number=1), uid=again)
+    await initiate(robot, uid=again)
+    await until_told(robot, "DONE", uid=again)
+    assert robot.opened().manifest.source == "1 of 1 image, as they were asked for"
+
+
+async def test_of_two_requests_for_the_same_images_one_may_be_cancelled_and_the_other_gets_its_slip(
+    make_house: MakeHouse,
+) -> None:
+    printer, other = PaperOutPrinter(), "1.2.826.4711.9.77"
+    async with make_house(profiles=ROBOT, printer=printer) as box:
+        box.start()
+        await box.send(Image())
+        for uid, label in ((REQUEST, "Knee"), (other, "Hip")):
+            await create(box, Image(), uid=uid, LabelText=label)
+            await initiate(box, uid=uid)
+            await until_told(box, "CREATING", uid=uid)
+        assert (await cancel(box, uid=other)).status == 0
+        printer.load_paper()
+        box.bell.ring()
+        await until_told(box, "DONE")
+        assert len(box.printer.jobs) == 1
+
+
+async def test_nothing_of_a_cancelled_request_is_on_the_slip_of_the_next(make_house: MakeHouse) -> None:
+    printer, other = PaperOutPrinter(), "1.2.826.4711.9.77"
+    async with make_house(profiles=ROBOT, printer=printer) as box:
+        box.start()
+        await box.send(Image())
+        await create(box, Image(), MediaDisposition="Dr Lindqvist")
+        await initiate(box, copies=3)
+        await until_told(box, "CREATING")
+        assert (await cancel(box)).status == 0
+        await create(box, Image(), uid=other)
+        await initiate(box, uid=other)
+        await until_told(box, "CREATING", uid=other)
+        share = (await box.shares())[0]
+        assert (share["remarks"], share["copies"]) == (None, 1)
+
+
+async def test_copies_that_are_asked_for_when_the_slip_is_out_are_not_told_as_printed(box: House) -> None:
+    await box.send(Image())
+    await box.settled()
+    await create(box, Image())
+    await initiate(box, copies=5)
+    told = await until_told(box, "DONE")
+    assert (len(box.printer.jobs), told.TotalNumberOfPiecesOfMediaCreated) == (1, 1)
+
+
+async def test_a_request_that_waits_for_a_person_for_days_still_knows_what_it_names(robot: House) -> None:
+    await robot.send(Image(patient_id=" "))
+    await create(robot, Image())
+    await initiate(robot)
+    await robot.settled()
+    robot.clock.advance(4 * 86400.0)
+    for forget in (robot.requests.forget_old, robot.claims.forget_old):
+        await robot.journal.run(forget)
+    await robot.journal.run(lambda tx: robot.transitions.share(tx, 1, ShareEvent.RELEASED))
+    await until_told(robot, "DONE")
+
+
+async def test_what_a_request_waits_for_is_not_given_up_with_the_visit(robot: House) -> None:
+    await robot.send(Image(number=1), Image("B", patient_id=" "))
+    await create(robot, Image(number=1), Image("B"))
+    await initiate(robot)
+    await robot.settled()
+    robot.clock.advance(VISIT_S + QUIET_S)
+    await asyncio.sleep(0.2)
+    assert [share["state"] for share in await robot.shares()] == ["open", "held"]
+
+
+async def test_images_of_an_urgent_request_go_up_first_while_others_are_on_their_way(robot: House) -> None:
+    await create(robot, *images("A", 2))
+    await initiate(robot, priority="HIGH")
+    await robot.send(Image(number=1))
+    await robot.until_rows("shares", lambda rows: rows and rows[0]["urgent"], limit=9)
+    assert (await progress(robot)).ExecutionStatus == "PENDING"

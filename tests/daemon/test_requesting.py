@@ -84,7 +84,7 @@ async def test_a_request_of_which_images_never_come_fails_and_names_them(robot: 
     robot.clock.advance(MISSING_FOR_S + 1)
     failed = await is_in(robot, RequestState.FAILURE)
     assert failed.row["info"] == "NO_INSTANCE"
-    missing = await robot.journal.run(lambda tx: robot.claims.missing(tx, Source.MEDIA_CREATION, UID))
+    missing = await robot.journal.run(lambda tx: robot.claims.named(tx, Source.MEDIA_CREATION, UID))
     assert [one.sop_instance_uid for one in missing] == [Image(number=3).uid]
     assert not robot.printer.jobs
 

@@ -211,6 +211,7 @@ def _sweeping(
         ground.clock.now,
         vault.known_now,
         is_pending=pacs.is_pending if pacs else lambda _: False,
+        waited_for=wishes.requesting.waited_for,
         keep_trail_s=ground.settings.audit.keep_days * DAY_S,
         forget_old=(wishes.requests.forget_old, wishes.claims.forget_old),
     )
