@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -60,7 +60,8 @@ class Patience:
     connect_s: float = 5.0
     answer_s: float = 15.0  # to an association request, to a release, and between two matches
     find_s: float = 60.0  # for all matches of a question
-    silence_s: float = 600.0  # amid a retrieval: archives fetch from tape, and need not tell how far they are
+    silence_s: float = 600.0  # amid a retrieval: archives fetch from tape, and need not tell how far they are; also
+    # for all questions about the series of a study: there may be hundreds
     largest_bytes: int = 1 << 28  # of an instance by C-GET: it is in memory while it arrives; C-MOVE has no such bound
 
 
@@ -121,7 +122,8 @@ class DicomPacs:
             # A PACS that does not know a key answers with everybody's studies.
             return [_study(one) for one in found if all(one.text(tag) == value for tag, value in asked.items())]
 
-        return await self._on_line(self._calling, work, self._patience.find_s)
+        studies = await self._on_line(self._calling, work, self._patience.find_s)
+        return [one for one in studies if one.study_uid]  # by an empty UID, a PACS may send whatever it has
 
     async def find_instances(self, study_uid: str, sop_instance_uids: Sequence[str] = ()) -> list[FoundInstance]:
         def work(line: Line) -> list[FoundInstance]:
@@ -130,8 +132,8 @@ class DicomPacs:
                 return [_instance(one, study_uid) for one in questions]
 
         wanted = set(sop_instance_uids)
-        found = await self._on_line(self._calling, work, self._patience.find_s)
-        return [one for one in found if not wanted or one.sop_instance_uid in wanted]
+        found = await self._on_line(self._calling, work, self._patience.silence_s)
+        return [one for one in found if one.sop_instance_uid and (not wanted or one.sop_instance_uid in wanted)]
 
     # -- retrieval -------------------------------------------------------------------------------------------------
 
@@ -142,19 +144,16 @@ class DicomPacs:
             loop.call_soon_threadsafe(progress, so_far)
 
         by = self._get if self._by_get else self._move
-        done = await by(wanted, profile, told)
-        if not done.completed and not done.failed:
-            raise NothingFoundError("the PACS has none of these images")
-        return done
+        return await by(wanted, profile, told)
 
     async def _move(self, wanted: Wanted, profile: str, progress: Callable[[Retrieved], None]) -> Retrieved:
         def work(line: Line) -> Retrieved:
-            done = Retrieved(0, 0)
+            done, counted = Retrieved(0, 0), True
             with line.associated([Proposal(MOVE)]):
                 for level, keys in _portions(wanted):
                     counts = line.move(level, keys, profile, _onto(done, progress))
-                    done = _sum(done, counts.retrieved)
-            return done
+                    done, counted = _sum(done, counts.retrieved), counted and counts.completed is not None
+            return _some(done) if counted else done  # what was not counted may have come
 
         return await self._on_line(profile, work)
 
@@ -166,7 +165,7 @@ class DicomPacs:
             mine = tuple(one for one in instances if one.sop_class_uid in classes)
             part = replace(wanted, instances=mine if wanted.instances or len(groups) > 1 else ())
             done = await self._get_part(part, get_proposals(classes), profile, done, progress)
-        return done
+        return _some(done)
 
     async def _get_part(
         self,
@@ -232,6 +231,12 @@ def _portions(wanted: Wanted) -> Iterator[tuple[str, dict[int, str]]]:
             yield "IMAGE", {**parents, tags.SOP_INSTANCE_UID: "\\".join(uids[at : at + UIDS_AT_ONCE])}
 
 
+def _some(done: Retrieved) -> Retrieved:
+    if not done.completed and not done.failed:
+        raise NothingFoundError("the PACS has none of these images")
+    return done
+
+
 def _onto(before: Retrieved, progress: Callable[[Retrieved], None]) -> Callable[[Counts], None]:
     return lambda counts: progress(_sum(before, counts.retrieved))
 
@@ -249,14 +254,25 @@ def _exact(tag: int, value: str) -> str:
 
 
 def _of_study(line: Line, study_uid: str) -> Iterator[Item]:
-    """Level by level, as every PACS answers it (PS3.4 section C.4.1.2.2)."""
+    """Level by level, as every PACS answers it (PS3.4 section C.4.1.2.2).
+
+    What says that it is of another study or series is passed over: a PACS that does not know a key answers with all.
+    """
     study = {tags.STUDY_INSTANCE_UID: study_uid}
-    for series in line.find("SERIES", {**study, tags.SERIES_INSTANCE_UID: ""}):
-        uid = series.uid(tags.SERIES_INSTANCE_UID)
-        keys = {**study, tags.SERIES_INSTANCE_UID: uid, tags.SOP_CLASS_UID: "", tags.SOP_INSTANCE_UID: ""}
-        for one in line.find("IMAGE", keys):
-            one.found.setdefault(tags.SERIES_INSTANCE_UID, uid.encode())
-            yield one
+    found = line.find("SERIES", {**study, tags.SERIES_INSTANCE_UID: ""})
+    for uid in dict.fromkeys(one.uid(tags.SERIES_INSTANCE_UID) for one in found if _within(one, study)):
+        if not uid:
+            continue
+        series = {**study, tags.SERIES_INSTANCE_UID: uid}
+        for one in line.find("IMAGE", {**series, tags.SOP_CLASS_UID: "", tags.SOP_INSTANCE_UID: ""}):
+            if _within(one, series):
+                one.found.setdefault(tags.SERIES_INSTANCE_UID, uid.encode())
+                yield one
+
+
+def _within(one: Item, parents: Mapping[int, str]) -> bool:
+    """Some leave out what they were asked by."""
+    return all(one.uid(tag) in ("", uid) for tag, uid in parents.items())
 
 
 def _anywhere(line: Line, uids: Sequence[str]) -> Iterator[Item]:

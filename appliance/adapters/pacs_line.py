@@ -203,12 +203,15 @@ class Line:
         association, model = self._in_use(), pacs_answers.FIND
         syntax = _syntax_of(association, model)
         self._received.clear()
-        status = None
+        status, until = None, time.monotonic() + self._patience.find_s
         for answer, _ in association.send_c_find(_identifier(level, keys), model, priority=MEDIUM):
             status = answer.get("Status")
             if len(self._received) > MOST_MATCHES:
                 self.cut()
                 raise PacsRefusedError("the PACS answers with more than it can have found", hint="Ask for less.")
+            if time.monotonic() > until:
+                self.cut()
+                raise PacsUnreachableError(f"the PACS did not answer within {self._patience.find_s:g} s")
         if status != pacs_answers.SUCCESS:
             raise self._failed("C-FIND", status)
         return [read(one, syntax) for one in self._received if one]
@@ -228,7 +231,7 @@ class Line:
         for answer, _ in answers:
             if "Status" not in answer:
                 raise self._failed(service, None)
-            counts = _counts(answer)
+            counts = _counts(answer, counts)
             progress(counts)
         if counts.status != pacs_answers.SUCCESS and counts.status not in pacs_answers.SOME_FAILED:
             raise self._failed(service, counts.status)
@@ -283,6 +286,8 @@ def _identifier(level: str, keys: Mapping[int, str]) -> Dataset:
     return dataset
 
 
-def _counts(answer: Dataset) -> Counts:
-    found = (answer.get(f"NumberOf{what}Suboperations") for what in ("Completed", "Failed", "Warning", "Remaining"))
-    return Counts(int(answer.Status), *found)
+def _counts(answer: Dataset, before: Counts) -> Counts:
+    """What the last answer leaves out is as it was before."""
+    found = [answer.get(f"NumberOf{what}Suboperations") for what in ("Completed", "Failed", "Warning", "Remaining")]
+    known = (before.completed, before.failed, before.warning, None)
+    return Counts(int(answer.Status), *(new if new is not None else old for new, old in zip(found, known, strict=True)))

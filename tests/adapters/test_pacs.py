@@ -19,7 +19,9 @@ from typing import Any
 
 import pytest
 from pydicom.dataset import Dataset
+from pydicom.uid import UID
 from pynetdicom import AE, evt
+from pynetdicom.dimse_primitives import C_MOVE
 
 from appliance.adapters.pacs import Archive, DicomPacs, Patience
 from appliance.adapters.pacs_answers import FIND, GET, MOVE
@@ -52,7 +54,7 @@ def match(**changes: Any) -> Dataset:
 
 @contextlib.contextmanager
 def archive(
-    answer: Handler | None = None, *, model: str = FIND, box: str = "BOX", on_accepted: Any = None
+    answer: Handler | None = None, *, model: str = FIND, box: str = "BOX", on_accepted: Any = None, on_sent: Any = None
 ) -> Iterator[Archive]:
     """A PACS that does one service only and answers as `answer` says."""
     event = {FIND: evt.EVT_C_FIND, MOVE: evt.EVT_C_MOVE, GET: evt.EVT_C_GET}[model]
@@ -63,6 +65,8 @@ def archive(
     handlers: Any = [(event, answer or (lambda _: iter(())))]
     if on_accepted is not None:
         handlers.append((evt.EVT_ESTABLISHED, on_accepted))
+    if on_sent is not None:
+        handlers.append((evt.EVT_DIMSE_SENT, on_sent))
     server = entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers)
     try:
         yield Archive("127.0.0.1", server.server_address[1], "PACS")
@@ -126,6 +130,45 @@ async def test_only_what_was_asked_for_is_believed() -> None:
     with archive(everybody) as where:
         (found,) = await pacs_of(where).find_studies(accession_number=" A1 ")
     assert (found.study_uid, found.instances, found.patient_name) == ("1.2.3", 7, NAME)
+
+
+async def test_an_answer_without_a_study_uid_is_no_study() -> None:
+    """Asked for by an empty UID, a PACS may send whatever it has."""
+    with archive(lambda _: iter([(0xFF00, match(StudyInstanceUID=""))])) as where:
+        assert await pacs_of(where).find_studies(accession_number="A1") == []
+
+
+async def test_images_of_other_studies_among_the_answers_are_not_wanted() -> None:
+    """A PACS that does not know a key below the study may answer with everybody's images."""
+
+    def everybody(event: Any) -> Iterator[tuple[int, Dataset]]:
+        for study, series, number in (("1.2.3", "1.2.3.1", 1), ("1.2.4", "1.2.4.1", 2), ("1.2.3", "1.2.3.2", 3)):
+            found = match(StudyInstanceUID=study, SeriesInstanceUID=series)
+            if event.identifier.QueryRetrieveLevel == "IMAGE":
+                found.SOPClassUID, found.SOPInstanceUID = CT, f"{series}.{number}"
+            yield 0xFF00, found
+
+    with archive(everybody) as where:
+        found = await pacs_of(where).find_instances("1.2.3")
+    assert [(one.series_uid, one.sop_instance_uid) for one in found] == [
+        ("1.2.3.1", "1.2.3.1.1"),
+        ("1.2.3.2", "1.2.3.2.3"),
+    ]
+
+
+async def test_a_study_of_many_series_may_take_longer_than_one_question() -> None:
+    def slow(event: Any) -> Iterator[tuple[int, Dataset]]:
+        if event.identifier.QueryRetrieveLevel == "SERIES":
+            for number in range(1, 7):
+                yield 0xFF00, match(SeriesInstanceUID=f"1.2.3.{number}")
+        else:
+            time.sleep(0.2)
+            series = event.identifier.SeriesInstanceUID
+            yield 0xFF00, match(SeriesInstanceUID=series, SOPClassUID=CT, SOPInstanceUID=f"{series}.1")
+
+    with archive(slow) as where:
+        found = await pacs_of(where, patience=replace(QUICK, find_s=1.0, silence_s=10)).find_instances("1.2.3")
+    assert len(found) == 6
 
 
 @pytest.mark.parametrize("number", ["*", "A?", "A\\B", "A\n1", " ", "9" * 65])
@@ -478,6 +521,35 @@ async def test_a_retrieval_that_fails_says_why(status: int, summary: str, spool:
 async def test_nothing_retrieved_is_nothing_found(spool: FileSpool) -> None:
     with archive(gives(), model=GET) as where, pytest.raises(NothingFoundError):
         await retrieved(where, "get", spool=spool)
+
+
+def moves(*pending: int) -> Handler:
+    """Says with each pending answer how many are completed, and nothing of it at the end: see `uncounted`."""
+
+    def move(event: Any) -> Iterator[Any]:
+        for completed in pending:
+            said = C_MOVE()
+            said.MessageIDBeingRespondedTo, said.AffectedSOPClassUID = event.request.MessageID, UID(MOVE)
+            said.Status, said.NumberOfCompletedSuboperations = 0xFF00, completed
+            event.assoc.dimse.send_msg(said, event.context.context_id)
+        yield "127.0.0.1", 1
+        yield 0
+
+    return move
+
+
+def uncounted(event: Any) -> None:
+    if event.message.command_set.get("Status") == 0:
+        for what in ("Completed", "Failed", "Warning"):
+            delattr(event.message.command_set, f"NumberOf{what}Suboperations")
+
+
+@pytest.mark.parametrize("pending", [(), (3,)])
+async def test_a_pacs_that_moves_and_does_not_count_is_not_said_to_have_nothing(pending: tuple[int, ...]) -> None:
+    with archive(moves(*pending), model=MOVE) as where, pytest.raises(NothingFoundError):
+        await retrieved(where, "move")
+    with archive(moves(*pending), model=MOVE, on_sent=uncounted) as where:
+        assert (await retrieved(where, "move")).completed == sum(pending)
 
 
 @pytest.mark.parametrize("classes", [[CT], [""], ["1.2.840.10008.5.1.4.1.1.88.22"], ["1.3.6.1.4.1.1.1"]])
