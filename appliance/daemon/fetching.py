@@ -11,6 +11,7 @@ from functools import partial
 
 from appliance.daemon.auditing import Trail
 from appliance.daemon.judging import Named
+from appliance.errors import NothingFoundError, PacsRefusedError
 from appliance.formats.audit import Event, Kind
 from appliance.formats.sealed import Sealer
 from appliance.ports import FoundInstance, Journal, Pacs, Retrieved, Row, Transaction, Wanted
@@ -54,12 +55,21 @@ class Fetching:
         found: list[FoundInstance] = []
         for study_uid in dict.fromkeys([*(one.study_uid for one in left.values() if one.study_uid), *beside, ""]):
             if left:
-                found += await self._pacs.find_instances(study_uid, list(left))
+                found += await self._look(study_uid, list(left), found)
                 left = {uid: one for uid, one in left.items() if uid not in {it.sop_instance_uid for it in found}}
         by_study: dict[str, list[FoundInstance]] = {}
         for one in found:
             by_study.setdefault(one.study_uid, []).append(one)
         return [Wanted(uid, tuple(several)) for uid, several in by_study.items()]
+
+    async def _look(self, study_uid: str, wanted: Sequence[str], found: Sequence[FoundInstance]) -> list[FoundInstance]:
+        """Not every PACS can look everywhere; what was found beside comes all the same."""
+        try:
+            return await self._pacs.find_instances(study_uid, wanted)
+        except PacsRefusedError:
+            if study_uid or not found:
+                raise
+            return []
 
     def uids(self, studies: Iterable[Row]) -> list[str]:
         """Of studies as the journal has them."""
@@ -68,13 +78,21 @@ class Fetching:
     async def retrieve(
         self, wanted: Sequence[Wanted], profile: str, by: str, told: Callable[[Retrieved], None] = lambda _: None
     ) -> Retrieved:
-        """`told` is called with the sum so far."""
+        """`told` is called with the sum so far. What the PACS does not send of one study keeps no other away."""
         if wanted:
             await self._journal.run(lambda tx: self._record(tx, wanted, profile, by))
-        done = Retrieved(0, 0)
+        done, refused, nothing = Retrieved(0, 0), list[PacsRefusedError](), list[NothingFoundError]()
         for one in wanted:
-            result = await self._pacs.retrieve(one, profile, partial(_tell, told, done))
-            done = _sum(done, result)
+            try:
+                done = _sum(done, await self._pacs.retrieve(one, profile, partial(_tell, told, done)))
+            except PacsRefusedError as error:
+                refused.append(error)
+            except NothingFoundError as error:
+                nothing.append(error)
+        if refused:
+            raise refused[0]
+        if nothing and not done.failed:  # what could not be sent may be asked for again
+            raise nothing[0]
         return done
 
     def _record(self, tx: Transaction, wanted: Sequence[Wanted], profile: str, by: str) -> None:

@@ -19,8 +19,9 @@ from appliance.core.slip import SlipState
 from appliance.daemon.bell import Bell
 from appliance.daemon.finding import BY_WHAT, Finding, are_several_patients, study_uids
 from appliance.daemon.judging import Claims, verdict_on
-from appliance.daemon.pulling import Pulling
-from appliance.daemon.requesting import Requesting
+from appliance.daemon.pulling import Progress, Pulling
+from appliance.daemon.request_desk import WHY_FAILED
+from appliance.daemon.requesting import NO_INSTANCE, TRIES, Requesting
 from appliance.daemon.requests import Request, Requests, Wish, new_uid
 from appliance.daemon.transitions import SHORT_ID_CHARS
 from appliance.errors import NotFoundError, NothingFoundError
@@ -115,16 +116,28 @@ class PullDesk:
             same = request.kind is RequestKind.PULL and request.row["profile"] == profile
             if same and studies <= set(request.wish.studies):
                 return Here(request=request.id)
-        shares, whole = {}, True
+        shares, whole, fetched = {}, True, self._fetched(tx, profile)
         for one in found:
-            key, most = self._claims.study_key(one.study_uid), 0
+            key, is_whole = self._claims.study_key(one.study_uid), False
             for row in tx.all("shares_of_study", study_key=key, profile=profile):
                 if row["visit_ends_at"] > self._clock():
                     shares[row["id"]] = row
-                    most = max(most, self._count(tx, row["id"], key))
-            whole = whole and most >= max(1, one.instances or 0)
+                    counted = one.instances and self._count(tx, row["id"], key) >= one.instances
+                    is_whole = (
+                        is_whole or bool(counted) or (not one.instances and (one.study_uid, row["id"]) in fetched)
+                    )
+            whole = whole and is_whole
         share = next(iter(shares.values())) if len(shares) == 1 else None
         return Here(share, whole)
+
+    def _fetched(self, tx: Transaction, profile: str) -> set[tuple[str, int]]:
+        """Studies, and the shares into which all that the PACS has of them came: not every PACS counts."""
+        return {
+            (uid, request.row["share"])
+            for request in self._requests.in_states(tx, RequestState.DONE)
+            if request.kind is RequestKind.PULL and request.row["profile"] == profile and request.row["tried"] >= TRIES
+            for uid in request.wish.studies
+        }
 
     @staticmethod
     def _count(tx: Transaction, share: int, study_key: bytes) -> int:
@@ -154,6 +167,9 @@ class PullDesk:
 
     def _tell(self, tx: Transaction, request: Request) -> dict[str, Any]:
         progress = self._pulling.progress(request.id)
+        trouble, hint = progress.trouble, progress.hint
+        if request.state is RequestState.FAILURE and not trouble:
+            trouble, hint = _why_failed(request, progress)
         told = {
             "id": request.id,
             "state": str(request.state),
@@ -161,8 +177,8 @@ class PullDesk:
             "asked_by": request.row["asked_by"],
             "images": progress.done,
             "of": progress.of,
-            "trouble": progress.trouble,
-            "hint": progress.hint,
+            "trouble": trouble,
+            "hint": hint,
         }
         shares = self._requesting.gathered(tx, request).shares
         if request.row["share"] is not None:
@@ -181,6 +197,15 @@ class PullDesk:
 
 
 NO_SHARE: dict[str, Any] = {"share": "", "held": False, "slips": [], "verdict": ""}
+
+
+def _why_failed(request: Request, progress: Progress) -> tuple[str, str]:
+    """Where no try has failed: what is wrong, and what to do."""
+    if request.row["info"] == NO_INSTANCE and progress.done:
+        said = f"the PACS says that it sent {progress.done} image(s), but they did not come here"
+        return said, f"Check the address and port in its entry for {request.row['profile']}: docs/pacs.md."
+    what, _, hint = WHY_FAILED.get(str(request.row["info"]), str(request.row["info"])).partition("; ")
+    return what, f"{hint[:1].upper()}{hint[1:]}." if hint else ""
 
 
 def _study(one: FoundStudy) -> dict[str, Any]:

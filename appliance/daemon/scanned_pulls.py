@@ -42,7 +42,7 @@ class ScannedPulls:
         if "choose" in told:
             log.warning("what was scanned: %s", told["why"])
             self._say(ScannedFace(Became.SEVERAL_PATIENTS, ending))
-        elif told["already"]:
+        elif told["already"] or told["slips"]:  # what the PACS has beside, it fetches all the same
             log.info("what was scanned is shared already, or on its way: share %s", told["share"] or "none yet")
             self._say(_already(told, ending))
         else:

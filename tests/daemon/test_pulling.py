@@ -13,7 +13,7 @@ import pytest
 from appliance.daemon.minting import When
 from appliance.daemon.pacs_parts import PacsParts, pacs_parts
 from appliance.daemon.request_parts import RequestParts
-from appliance.errors import NotFoundError, NothingFoundError, PacsUnreachableError
+from appliance.errors import NotFoundError, NothingFoundError, PacsRefusedError, PacsUnreachableError, SlipwayError
 from appliance.formats.audit import Kind
 from appliance.formats.sealed import Sealer
 from appliance.ports import FoundInstance, FoundStudy, Retrieved, Wanted
@@ -419,8 +419,74 @@ async def test_a_pull_that_a_slow_archive_breaks_off_goes_on_after_its_slip_is_o
             lambda tx: tx.do("request_tried", id=request, tried=0, not_before=pulled.box.clock.now() + 400)
         )
         await pulled.until(lambda one: one["state"] == "done")
-        await pulled.until(lambda one: len(pulled.pacs.retrieved) == 2, step_s=5)
-        await pulled.box.until_rows("count_instances", lambda rows: rows[0]["received"] == 3, share=1)
+        await pulled.until(lambda one: len(pulled.pacs.retrieved) == 2 and one["images"] == 3, step_s=5)
         await pulled.box.settled()
         assert len(pulled.box.opened().datasets) == 3
         assert len(pulled.box.printer.jobs) == 1
+
+
+async def test_images_that_are_here_for_another_profile_are_pulled_for_this_one(make_pulled: MakePulled) -> None:
+    profiles = {"SHARE": terms(when=When.REQUEST), "OTHER": terms()}
+    async with make_pulled(GoodPacs(study_of(Image(), 3)), THREE, profiles=profiles) as pulled:
+        await pulled.box.send(*images("A", 3, profile="OTHER"))
+        await asking.create(pulled.box, *THREE)
+        await asking.initiate(pulled.box)
+        await asking.until_told(pulled.box, "DONE")
+        assert [to for _, to in pulled.pacs.retrieved] == ["SHARE"]
+
+
+async def test_a_pacs_that_cannot_look_everywhere_sends_what_is_in_the_study(make_pulled: MakePulled) -> None:
+    class Hierarchical(GoodPacs):
+        async def find_instances(self, study_uid: str, sop_instance_uids: Sequence[str] = ()) -> list[FoundInstance]:
+            if not study_uid:
+                raise PacsRefusedError("the PACS does not do C-FIND as the box asks for it (C-FIND status A900)")
+            return await super().find_instances(study_uid, sop_instance_uids)
+
+    async with make_pulled(Hierarchical(study_of(Image(), 3)), THREE[:2]) as pulled:
+        await pulled.box.send(THREE[0])
+        await asking.create(pulled.box, *THREE)
+        await asking.initiate(pulled.box)
+        told = await asking.until_told(pulled.box, "FAILURE")
+        assert [item.ReferencedSOPInstanceUID for item in told.FailedSOPSequence] == [THREE[2].uid]
+
+
+@pytest.mark.parametrize("error", [NothingFoundError, PacsRefusedError])
+async def test_a_study_that_the_pacs_does_not_send_keeps_none_of_the_others_away(
+    make_pulled: MakePulled, error: type[SlipwayError]
+) -> None:
+    other = Image(study="0")
+
+    class Partial(GoodPacs):
+        async def retrieve(self, wanted: Wanted, profile: str, progress: Callable[[Retrieved], None]) -> Retrieved:
+            if wanted.study_uid == other.study_uid:
+                raise error("the PACS does not send it")
+            return await super().retrieve(wanted, profile, progress)
+
+    async with make_pulled(Partial(study_of(other, 1), study_of(Image(), 3)), [other, *THREE]) as pulled:
+        await pulled.pull()
+        told = await pulled.until(lambda one: one["trouble"])
+        assert told["trouble"] == "the PACS does not send it"
+        await pulled.box.until_rows("instances", lambda rows: len(rows) == 3, share=1, step_s=0.3)
+
+
+async def test_a_pacs_that_does_not_count_does_not_make_a_part_of_a_study_the_whole(make_pulled: MakePulled) -> None:
+    async with make_pulled(GoodPacs(study_of(Image())), THREE) as pulled:
+        await pulled.box.send(THREE[0])
+        await pulled.box.settled()
+        assert not (await pulled.pull())["already"]
+        await pulled.until(lambda one: one["state"] == "done" and one["images"] == 3)
+        assert (await pulled.pull())["already"]
+        assert len(pulled.box.printer.jobs) == 1
+
+
+async def test_a_pacs_that_sends_elsewhere_is_told_so(make_pulled: MakePulled) -> None:
+    class Elsewhere(GoodPacs):
+        async def retrieve(self, wanted: Wanted, profile: str, progress: Callable[[Retrieved], None]) -> Retrieved:
+            progress(Retrieved(3, 0))
+            return Retrieved(3, 0)
+
+    async with make_pulled(Elsewhere(study_of(Image(), 3)), THREE) as pulled:
+        await pulled.pull()
+        told = await pulled.until(lambda one: one["state"] == "failure")
+        assert "did not come here" in told["trouble"]
+        assert "SHARE" in told["hint"]
