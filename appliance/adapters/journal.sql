@@ -194,6 +194,10 @@ SELECT source, min(ended), 1, count(DISTINCT here) + count(DISTINCT absent), cou
           AND instance.duplicate = 0 AND EXISTS (SELECT 1 FROM claim WHERE study_key IS NULL)))
 GROUP BY source;
 
+-- name: retract_announced
+DELETE FROM claimed_instance WHERE sop_key = :sop_key
+  AND claim IN (SELECT id FROM claim WHERE source = 'notification' AND study_key = :study_key);
+
 -- name: named_by_claim
 SELECT named.sop_key, named.sealed FROM claimed_instance AS named JOIN claim ON claim.id = named.claim
 WHERE claim.source = :source AND claim.claim_key = :claim_key;

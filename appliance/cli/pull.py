@@ -52,7 +52,14 @@ def pull(
         return
     if sum(map(bool, (accession, study, patient))) != 1:
         raise typer.BadParameter("give one of --accession, --study and --patient")
-    said = ask(config, "pull", accession=accession, study=study, patient=patient, profile=to, all=all_)
+    in_place = sys.stdout.isatty() and not json
+    if in_place:  # it may take a minute
+        print("asking the PACS", end="", flush=True)
+    try:
+        said = ask(config, "pull", accession=accession, study=study, patient=patient, profile=to, all=all_)
+    finally:
+        if in_place:
+            print("\r\x1b[K", end="", flush=True)
     if "choose" in said:
         _choose(said, json=json)
     wait = not (no_wait or (said["already"] and "id" not in said))

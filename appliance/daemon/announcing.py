@@ -45,9 +45,11 @@ class Announcing:
             for one in told.instances
             if one.availability != UNAVAILABLE
         ]
+        gone = [one.sop_instance_uid for one in told.instances if one.availability == UNAVAILABLE]
 
         def work(tx: Transaction) -> None:
             self._claims.name(tx, Source.NOTIFICATION, uid, told.study_uid, named)
+            self._claims.retract(tx, told.study_uid, gone)
             self._judging.heard(tx, self._claims.study_key(told.study_uid))
 
         await self._journal.run(work)

@@ -118,6 +118,12 @@ class Claims:
         tx.do("drop_claim", source=str(Source.QUERY), claim_key=study_key, study_key=study_key)
         self._add(tx, Source.QUERY, study_key, study_key, expected, listed=False, ended=ended)
 
+    def retract(self, tx: Transaction, study_uid: str, sop_instance_uids: Sequence[str]) -> None:
+        """What earlier notifications announced of a study and cannot be had any more."""
+        for uid in sop_instance_uids:
+            sop_key, study_key = self._sealer.index("instance", uid), self.study_key(study_uid)
+            tx.do("retract_announced", sop_key=sop_key, study_key=study_key)
+
     def withdraw(self, tx: Transaction, source: Source, uid: str) -> None:
         tx.do("drop_claims", source=str(source), claim_key=self.key(source, uid))
 

@@ -81,7 +81,7 @@ class RequestDesk:
         if row is None:
             raise NotFoundError(f"there is no request {number}", hint="See `slipway requests list`.")
         request = self._requests.of(row)
-        if not self._requesting.cancel(tx, request, by=by):
+        if request.state is RequestState.DONE or not self._requesting.cancel(tx, request, by=by):
             raise NotPossibleError(
                 f"request {number} has its slip already",
                 hint="`slipway shares revoke ID` ends the share; its slip stops working.",

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from appliance.adapters.control import ControlServer
+from tests.cli.test_shares import completed
 from tests.system.harness import BIN, eventually
 
 WITHIN_S = 30
@@ -96,8 +97,18 @@ def test_a_terminal_shows_how_far_it_is_and_then_the_slip(make_box: MakeBox) -> 
     finally:
         os.close(ours)
     assert process.wait(WITHIN_S) == 0
+    assert shown.startswith(b"asking the PACS")
     assert b"\r\x1b[K132 of 530 images" in shown
     assert shown.splitlines()[-1].endswith(f"Slip S-00001: {VERDICT}.".encode())
+
+
+def test_the_shell_completes_requests_that_can_be_taken_back_and_no_id_is_beyond_the_journal(make_box: MakeBox) -> None:
+    listed = [{"id": 12, "kind": "pull", "state": "pending"}, {"id": 11, "kind": "pull", "state": "done"}]
+    box = make_box(requests_list=[listed])
+    words = f"slipway pull cancel --config {box.folder}/slipway.toml 1"
+    assert completed(words) == ["12"]
+    beyond = box.run("cancel", "9" * 20)
+    assert (beyond.returncode, "ID" in beyond.stderr) == (2, True)
 
 
 def test_what_is_not_a_terminal_gets_the_end_only(make_box: MakeBox) -> None:

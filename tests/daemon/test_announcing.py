@@ -27,6 +27,13 @@ async def test_what_cannot_be_had_is_not_waited_for(box: House) -> None:
     assert "2 of 2" in await verdict(box, "complete")
 
 
+async def test_what_was_announced_and_is_withdrawn_later_is_not_waited_for(box: House) -> None:
+    await announce(box, *images("A", 3))
+    await announce(box, images("A", 3)[2], uid="1.2.826.4711.9.8", gone=images("A", 3)[2:])
+    await box.send(*images("A", 2))
+    assert "2 of 2" in await verdict(box, "complete")
+
+
 async def test_a_notification_of_a_study_that_never_comes_shares_nothing(box: House) -> None:
     await announce(box, *images("A", 2))
     await box.settled()

@@ -66,6 +66,16 @@ async def test_a_request_that_failed_says_what_to_do(robot: House) -> None:
     assert "send them, and ask again" in (await only(robot))["waits_for"]
 
 
+async def test_a_request_that_is_done_cannot_be_taken_back_and_what_can_be_done_is_said(robot: House) -> None:
+    await robot.send(Image())
+    await create(robot, Image())
+    await initiate(robot)
+    await until_told(robot, "DONE")
+    with pytest.raises(NotPossibleError) as raised:
+        await robot.operating.command("requests-cancel", {"id": 1, "by": "anna"})
+    assert "slipway shares revoke" in raised.value.hint
+
+
 async def test_staff_take_a_request_back_and_stand_in_the_trail(robot: House) -> None:
     await create(robot, Image())
     await initiate(robot)
