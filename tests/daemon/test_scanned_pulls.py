@@ -217,3 +217,13 @@ async def test_a_printer_that_is_out_of_paper_ends_nothing(
     async with make_pulled(GoodPacs(), THREE) as pulled:
         await scan(pulled, NoPaper(), ACCESSION)
     assert "no paper says so: the printer is not ready" in caplog.text
+
+
+async def test_whose_slip_is_out_already_is_told_so_although_the_pacs_has_more(make_pulled: MakePulled) -> None:
+    """The slip stays the one, so nothing else would come out."""
+    paper = Paper()
+    async with make_pulled(GoodPacs(study_of(Image(), 3)), THREE) as pulled:
+        await pulled.box.send(THREE[0])
+        await pulled.box.settled()
+        await scan(pulled, paper, ACCESSION)
+    assert [one.became for one in paper.printed] == [Became.SLIP_IS_OUT]
