@@ -11,14 +11,14 @@ INSERT INTO meta (key, value) VALUES (:key, :value) ON CONFLICT (key) DO UPDATE 
 SELECT stream_id FROM instance;
 
 -- name: candidate_shares
--- This patient's of the visit, and those that have the study: an open one, or one that waits, also after the visit.
+-- This patient's of the visit; and those that have the study, also after the visit: it is one, and as doubtful as before.
 SELECT share.id, share.share_id, share.state, share.sealed, share.doubt, share.rules,
        share.visit_ends_at > :now AS in_visit, study.id IS NOT NULL AS has_study, study.allowed
 FROM share LEFT JOIN study ON study.share = share.id AND study.study_key = :study_key
 WHERE share.id IN (SELECT id FROM share WHERE patient_key = :patient_key AND state IN ('open', 'held')
                    UNION SELECT share FROM study WHERE study_key = :study_key)
   AND share.state IN ('open', 'held') AND share.profile = :profile
-  AND (share.visit_ends_at > :now OR (study.id IS NOT NULL AND share.doubt = ''))
+  AND (share.visit_ends_at > :now OR study.id IS NOT NULL)
 ORDER BY share.id;
 
 -- name: shares_of_birth_date
@@ -486,6 +486,7 @@ UPDATE effect SET not_before = :not_before WHERE kind = 'print-slip' AND slip = 
 -- name: settled_shares
 SELECT share.* FROM share
 WHERE state = 'open' AND visit_ends_at <= :now AND dirty = 0
+  AND EXISTS (SELECT 1 FROM link WHERE link.share = share.id)  -- else nobody has asked for it yet
   AND NOT EXISTS (SELECT 1 FROM instance WHERE instance.share = share.id AND relayed = 0)
   AND NOT EXISTS (SELECT 1 FROM study WHERE study.share = share.id AND study.state = 'arriving')
   AND NOT EXISTS (SELECT 1 FROM slip WHERE slip.share = share.id
@@ -493,10 +494,13 @@ WHERE state = 'open' AND visit_ends_at <= :now AND dirty = 0
   AND NOT EXISTS (SELECT 1 FROM effect WHERE effect.share = share.id);
 
 -- name: shares_never_asked_for
+-- What was held may have waited longer than a visit: then as long again from when it was handed out.
 SELECT id FROM share WHERE state = 'open' AND visit_ends_at <= :now
   AND NOT EXISTS (SELECT 1 FROM link WHERE link.share = share.id)
   AND NOT EXISTS (SELECT 1 FROM effect WHERE effect.share = share.id AND effect.kind = 'mint-link')
-  AND NOT EXISTS (SELECT 1 FROM request WHERE request.share = share.id AND request.state IN ('pending', 'creating'));
+  AND NOT EXISTS (SELECT 1 FROM request WHERE request.share = share.id AND request.state IN ('pending', 'creating'))
+  AND NOT EXISTS (SELECT 1 FROM event WHERE event.share = share.id AND event.what LIKE 'share released%'
+                  AND event.at > :now - (share.visit_ends_at - share.opened_at));
 
 -- name: count_held
 -- Those for a person: what waits for its report alone needs nobody.
