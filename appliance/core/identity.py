@@ -9,7 +9,9 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass, replace
+from datetime import date
 from enum import StrEnum
+from functools import lru_cache
 from itertools import zip_longest
 
 from appliance.core.initials import initials
@@ -29,6 +31,11 @@ class Identity:
 
     def __repr__(self) -> str:  # a patient's data must not reach a log through a traceback
         return "Identity(…)"
+
+    @property
+    def has_id(self) -> bool:
+        """One that is this patient's alone: what people type where they know none is none."""
+        return bool(self.patient_id) and not stands_for_nobody(self.patient_id)
 
     @property
     def initials(self) -> str:
@@ -56,6 +63,7 @@ class Doubt(StrEnum):
     ID_CHANGED_IN_STUDY = "id-changed-in-study"
     STUDY_OF_ANOTHER_PATIENT = "study-of-another-patient"
     NO_PATIENT_ID = "no-patient-id"
+    ID_OF_NOBODY = "id-of-nobody"
     UNREADABLE = "unreadable"
     SAME_UID_OTHER_BYTES = "same-uid-other-bytes"
     LINK_REFUSED = "link-refused"
@@ -72,6 +80,7 @@ BECAUSE = {
     Doubt.ID_CHANGED_IN_STUDY: "the Patient ID or its issuer changed within a study",
     Doubt.STUDY_OF_ANOTHER_PATIENT: "a study with the same Study Instance UID belongs to another patient",
     Doubt.NO_PATIENT_ID: "the images carry no Patient ID",
+    Doubt.ID_OF_NOBODY: "the images carry a Patient ID that is nobody's own, such as UNKNOWN or 0",
     Doubt.UNREADABLE: "the images could not be read",
     Doubt.SAME_UID_OTHER_BYTES: "an image with the same SOP Instance UID but other contents is here already",
     Doubt.LINK_REFUSED: "the vault refused its link",
@@ -79,8 +88,35 @@ BECAUSE = {
 }
 
 
+# Letters and digits only, without case. Two patients who both came as UNKNOWN are not one.
+_NOBODY = """
+    anon anonym anonymisiert anonymised anonymized anonymous blank default deidentified desconhecido desconocido doe
+    dummy emergency empty id inconnu janedoe johndoe na nan neznamy nieznany nil no noid none nopatientid nopid
+    notassigned notavailable notfall notknown null okänd onbekend patient patientid phantom pid qa qc sconosciuto temp
+    temporary test testpatient trauma ukendt ukjent unassigned unbekannt undefined unk unkn unknown unspecified
+    неизвестно 不明 未知
+"""
+_FILLED = re.compile(r"0*|9{4,}|x+")  # nothing, or what a field is filled with that must not be empty
+_UNKNOWN_BIRTH = "19000101"  # what systems put that must put something: anybody would guess it
+
+
+@lru_cache(maxsize=64)
+def stands_for_nobody(patient_id: str) -> bool:
+    text = unicodedata.normalize("NFKC", patient_id).casefold()
+    bare = "".join(char for char in text if char.isalnum())
+    return bare in _NOBODY.split() or bool(_FILLED.fullmatch(bare))
+
+
 def valid_date(text: str) -> bool:
-    return bool(re.fullmatch(r"(1[89]|20)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])", text, re.ASCII))
+    """One on which somebody who is examined can be born, and that a calendar has."""
+    match = re.fullmatch(r"((?:19|20)\d\d)(\d\d)(\d\d)", text, re.ASCII)
+    if match is None or text <= _UNKNOWN_BIRTH:
+        return False
+    try:
+        date(*map(int, match.groups()))
+    except ValueError:
+        return False
+    return True
 
 
 def normal_name(name: str) -> str:
@@ -108,7 +144,7 @@ def normal_date(text: str) -> str:
 
 def compare(known: Identity, new: Identity) -> Match | Doubt:
     """The first difference that counts; the order of the two does not matter."""
-    if not known.patient_id or not new.patient_id:
+    if not known.has_id or not new.has_id:
         return Match.DIFFERENT  # without an ID nothing is ever merged
     if known == new:  # as nearly always, for each image: the rest takes ten times as long
         return Match.SAME
@@ -130,7 +166,7 @@ def compare(known: Identity, new: Identity) -> Match | Doubt:
 
 def same_person(known: Identity, new: Identity) -> bool:
     """Within one study. Stricter where there is no ID: everything must agree to the letter."""
-    if known.patient_id:
+    if known.has_id:
         return compare(known, new) is Match.SAME
     return known == new
 
@@ -140,7 +176,7 @@ def completed(known: Identity, new: Identity) -> Identity:
     if known == new:
         return known
     names = zip_longest(known.name.split("="), new.name.split("="), fillvalue="")
-    name = "=".join(a if a.strip(" ^") else b for a, b in names) if known.patient_id else known.name
+    name = "=".join(a if a.strip(" ^") else b for a, b in names) if known.has_id else known.name
     return replace(known, name=name, sex=known.sex if _sex(known) else new.sex or known.sex)
 
 

@@ -20,6 +20,7 @@ from appliance.core.identity import (
 )
 
 ABOUT_IMAGES = (Doubt.UNREADABLE, Doubt.SAME_UID_OTHER_BYTES)  # such a share says nothing of its study's other images
+NOT_ABOUT_IDENTITY = (None, Doubt.LINK_REFUSED, Doubt.HELD_BACK)  # held, and nobody asks whose it is
 
 
 class Standing(StrEnum):
@@ -73,9 +74,9 @@ def place(new: Identity, candidates: Sequence[Candidate], around: Circumstances 
     if with_study:
         known = with_study[0]
         return Placement(doubt=_doubt_in_study(known.identity, new), rival=known.share)
-    if not new.patient_id:
-        return Placement(doubt=None if around.without_id else Doubt.NO_PATIENT_ID)
-    return _join_visit(new, [one for one in sound if one.standing is not Standing.APART and one.in_visit], around)
+    if not new.has_id:
+        return Placement(doubt=None if around.without_id else _without_id(new))
+    return _join_visit(new, [one for one in sound if one.in_visit], around)
 
 
 def place_other_bytes(new: Identity, candidates: Sequence[Candidate], share: int) -> Placement:
@@ -96,9 +97,13 @@ def _doubt_in_study(known: Identity, new: Identity) -> Doubt:
     found = compare(known, new)
     if isinstance(found, Doubt) and found is not Doubt.SIMILAR_ID:
         return found
-    if not new.patient_id:
-        return Doubt.NO_PATIENT_ID
+    if not new.has_id:
+        return _without_id(new)
     return Doubt.ID_CHANGED_IN_STUDY if same_name_and_birth_date(known, new) else Doubt.STUDY_OF_ANOTHER_PATIENT
+
+
+def _without_id(new: Identity) -> Doubt:
+    return Doubt.ID_OF_NOBODY if new.patient_id else Doubt.NO_PATIENT_ID
 
 
 def _join_study(new: Identity, own: Sequence[Candidate], around: Circumstances) -> Placement:
@@ -108,19 +113,25 @@ def _join_study(new: Identity, own: Sequence[Candidate], around: Circumstances) 
     chosen = min(alike or own, key=lambda one: (one.standing is Standing.APART) is not apart_first)
     if not around.restricted or chosen.study_allowed or chosen.standing is Standing.APART:
         return Placement(chosen.share)
+    if chosen.doubt is Doubt.HELD_BACK:  # some of it may have left the box, and what has cannot move
+        return Placement(chosen.share)
     if chosen.standing is Standing.WAITING:  # nothing of it is out yet
         return Placement(with_study_of=chosen.share)
     return Placement(rival=chosen.share)
 
 
-def _join_visit(new: Identity, gathering: Sequence[Candidate], around: Circumstances) -> Placement:
-    found = [(one, compare(one.identity, new)) for one in gathering]
-    same = [one for one, match in found if match is Match.SAME]
+def _join_visit(new: Identity, in_visit: Sequence[Candidate], around: Circumstances) -> Placement:
+    found = [(one, compare(one.identity, new)) for one in in_visit]
+    same = [one for one, match in found if match is Match.SAME and one.standing is not Standing.APART]
     if same:
         first = Standing.WAITING if around.waits else Standing.OUT
         chosen = min(same, key=lambda one: one.standing is not first)
         if around.restricted or (around.waits and chosen.standing is Standing.OUT):
             return Placement(rival=chosen.share)
         return Placement(chosen.share)
-    doubts = ((one, match) for one, match in found if isinstance(match, Doubt))
+    # Also beside one that is apart, unless it is itself in doubt: that holds its own study only.
+    sure = [
+        (one, match) for one, match in found if one.standing is not Standing.APART or one.doubt in NOT_ABOUT_IDENTITY
+    ]
+    doubts = ((one, match) for one, match in sure if isinstance(match, Doubt))
     return next((Placement(doubt=doubt, rival=one.share) for one, doubt in doubts), Placement())

@@ -81,9 +81,4 @@ def _staff_half(language: str, first: FirstImage) -> StaffHalf:
 
 
 def _study_day(date: str, language: str) -> str:
-    if not valid_date(date):
-        return ""
-    try:
-        return day(datetime.strptime(date, "%Y%m%d").replace(tzinfo=UTC), language)
-    except ValueError:  # the 31st of a shorter month
-        return ""
+    return day(datetime.strptime(date, "%Y%m%d").replace(tzinfo=UTC), language) if valid_date(date) else ""

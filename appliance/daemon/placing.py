@@ -124,7 +124,7 @@ class Placing:
             without_id=rules.without_id and bool(attributes.study_uid),
         )
         placement = place(arrived.identity, candidates, around)
-        if placement == Placement() and arrived.identity.patient_id:
+        if placement == Placement() and arrived.identity.has_id:
             return place(arrived.identity, [*candidates, *self._similar(tx, arrived)], around)
         return placement
 

@@ -171,6 +171,27 @@ def test_without_an_id_nobody_is_the_same_as_anybody():
     assert compare(nobody, ADA) is Match.DIFFERENT
 
 
+PLACEHOLDERS = [
+    *("UNKNOWN", "unknown ", "Unk", "0", "0000000", "00-00", "NONE", "N/A", "NULL", "ANONYMOUS", "Anonymized", "TEST"),
+    *('""', "--", "?", ".", "XXX", "99999999", "ＵＮＫＮＯＷＮ", "Unbekannt", "NO ID", "John Doe"),
+]
+
+
+@pytest.mark.parametrize("patient_id", PLACEHOLDERS)
+def test_what_is_typed_where_no_id_is_known_is_nobodys_id(patient_id):
+    nobody = replace(ADA, patient_id=patient_id)
+    assert not nobody.has_id
+    assert compare(nobody, nobody) is Match.DIFFERENT
+    assert completed(nobody, replace(nobody, name="Rivers^Ada=X")).name == "Rivers^Ada"
+
+
+@pytest.mark.parametrize(
+    "patient_id", ["1", "7", "10", "999", "0007", "UNKNOWN-17", "TEST1", "NO7", "A0", "X1", "NA12"]
+)
+def test_an_id_that_can_be_somebodys_is_one(patient_id):
+    assert replace(ADA, patient_id=patient_id).has_id
+
+
 # -- similar IDs ---------------------------------------------------------------------------------------------------
 
 SLIPS_OF_THE_HAND = {
@@ -330,7 +351,7 @@ def test_the_year_of_birth_is_shown_only_when_the_date_can_be_one(birth_date, ye
     assert replace(ADA, birth_date=birth_date).birth_year == year
 
 
-@pytest.mark.parametrize("text", ["18000101", "20991231", "19700131"])
+@pytest.mark.parametrize("text", ["19000102", "20991231", "19700131", "20000229"])
 def test_a_date_that_can_be_is_valid(text):
     assert valid_date(text)
 
@@ -340,6 +361,12 @@ def test_a_date_that_can_be_is_valid(text):
     ["", "1970", "19700132", "19701301", "19700001", "17991231", "21000101", "1970-01-31", "19700131 ", "19700131\n"],
 )
 def test_a_date_that_cannot_be_is_not_valid(text):
+    assert not valid_date(text)
+
+
+@pytest.mark.parametrize("text", ["19700231", "19710229", "20010431", "18000101", "19000101"])
+def test_a_day_that_no_calendar_has_or_on_which_no_patient_was_born_is_no_birth_date(text):
+    """A link that asks for it would open for nobody, or for whoever guesses the day that stands for no day."""
     assert not valid_date(text)
 
 

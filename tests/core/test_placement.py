@@ -31,7 +31,7 @@ def share(identity: Identity = ADA, number: int = 1, **facts: object) -> Candida
 
 
 def held(
-    identity: Identity = ADA, number: int = 1, doubt: Doubt = Doubt.SAME_ID_OTHER_NAME, **facts: object
+    identity: Identity = ADA, number: int = 1, doubt: Doubt | None = Doubt.SAME_ID_OTHER_NAME, **facts: object
 ) -> Candidate:
     return share(identity, number, standing=APART, doubt=doubt, **facts)
 
@@ -152,6 +152,16 @@ def test_an_id_that_comes_to_a_study_which_had_none_is_held():
     assert place(ADA, [share(NOBODY, has_study=True)]).doubt is Doubt.ID_CHANGED_IN_STUDY
 
 
+UNKNOWN = replace(ADA, patient_id="UNKNOWN", name="UNKNOWN^MALE", birth_date="")
+
+
+def test_two_unknown_patients_are_two_and_their_studies_wait_for_a_person():
+    assert place(UNKNOWN, [share(UNKNOWN)]) == Placement(doubt=Doubt.ID_OF_NOBODY)
+    assert place(UNKNOWN, [share(UNKNOWN, has_study=True)]) == Placement(1)
+    assert place(UNKNOWN, [share(UNKNOWN)], Circumstances(without_id=True)) == NEW
+    assert place(UNKNOWN, [share(ADA, has_study=True)]) == Placement(doubt=Doubt.ID_OF_NOBODY, rival=1)
+
+
 # -- damaged images ------------------------------------------------------------------------------------------------
 
 DAMAGED = Circumstances(unreadable=True)
@@ -221,6 +231,17 @@ def test_a_doubt_comes_before_a_rule():
 
 def test_a_share_that_waits_gathers_the_visit():
     assert place(ADA, [share(standing=WAITING)], WAITS) == Placement(1)
+
+
+@pytest.mark.parametrize("doubt", [None, Doubt.LINK_REFUSED, Doubt.HELD_BACK])
+def test_a_doubt_is_noticed_beside_a_share_that_is_apart_for_another_reason(doubt):
+    assert place(replace(ADA, sex="M"), [held(ADA, 1, doubt)]) == Placement(doubt=Doubt.SAME_ID_OTHER_SEX, rival=1)
+    assert place(ADA, [held(ADA, 1, doubt)]) == NEW
+
+
+def test_a_study_that_was_taken_back_stays_where_it_is_when_an_image_shows_the_rule_late():
+    back = share(standing=WAITING, doubt=Doubt.HELD_BACK, has_study=True)
+    assert place(ADA, [back], RESTRICTED) == Placement(1)
 
 
 def test_where_shares_wait_a_new_study_of_an_open_one_waits_beside_it():
