@@ -12,7 +12,7 @@ SELECT stream_id FROM instance;
 
 -- name: candidate_shares
 -- This patient's of the visit; and those that have the study, also after the visit: it is one, and as doubtful as before.
-SELECT share.id, share.share_id, share.state, share.sealed, share.doubt, share.rules,
+SELECT share.id, share.share_id, share.state, share.sealed, share.doubt, share.decided, share.rules,
        share.visit_ends_at > :now AS in_visit, study.id IS NOT NULL AS has_study, study.allowed
 FROM share LEFT JOIN study ON study.share = share.id AND study.study_key = :study_key
 WHERE share.id IN (SELECT id FROM share WHERE patient_key = :patient_key AND state IN ('open', 'held')
@@ -22,7 +22,7 @@ WHERE share.id IN (SELECT id FROM share WHERE patient_key = :patient_key AND sta
 ORDER BY share.id;
 
 -- name: shares_of_birth_date
-SELECT id, share_id, state, sealed, doubt, rules, 1 AS in_visit, 0 AS has_study, 0 AS allowed FROM share
+SELECT id, share_id, state, sealed, doubt, decided, rules, 1 AS in_visit, 0 AS has_study, 0 AS allowed FROM share
 WHERE birth_key = :birth_key AND state IN ('open', 'held') AND profile = :profile AND visit_ends_at > :now
   AND patient_key != :patient_key
 ORDER BY id;
@@ -45,8 +45,17 @@ SELECT share.*,
        AS relayed
 FROM share ORDER BY id DESC LIMIT :limit;
 
+-- name: held_shares
+SELECT share.*,
+       dropped + (SELECT count(*) FROM instance WHERE instance.share = share.id AND duplicate = 0) AS instances,
+       dropped + (SELECT count(*) FROM instance WHERE instance.share = share.id AND duplicate = 0 AND relayed = 1)
+       AS relayed
+FROM share WHERE state = 'held' ORDER BY id DESC;
+
 -- name: share_states
-SELECT share_id, state FROM share ORDER BY id DESC LIMIT :limit;
+-- The newest, and those that wait for a person, however long.
+SELECT share_id, state FROM share
+WHERE state = 'held' OR id IN (SELECT id FROM share ORDER BY id DESC LIMIT :limit) ORDER BY id DESC;
 
 -- name: senders_of_share
 SELECT DISTINCT ae_title FROM instance WHERE share = :share;
@@ -66,8 +75,12 @@ UPDATE share SET rules = :rules WHERE id = :id;
 -- name: describe_share
 UPDATE share SET doubt = :doubt, rival = :rival, rules = :rules, birth_key = :birth_key WHERE id = :id;
 
--- name: set_share_rival
-UPDATE share SET rival = :rival WHERE id = :id;
+-- name: set_share_decision
+UPDATE share SET decided = :decided, rival = :rival WHERE id = :id;
+
+-- name: follow_rival
+-- Whoever may belong with a share may belong with the one that it has joined.
+UPDATE share SET rival = iif(id = :into, nullif(:rival, :into), :into) WHERE rival = :share;
 
 -- name: set_share_approvals
 UPDATE share SET approvals = :approvals WHERE id = :id;

@@ -267,3 +267,6 @@ CREATE TABLE cancel_notice (          -- that somebody asked for a workitem to b
     sealed BLOB NOT NULL              -- who asked, why, and whom to ask about that
 ) STRICT;
 CREATE INDEX cancel_notice_by_subscriber ON cancel_notice (subscriber);
+
+-- step: decisions
+ALTER TABLE share ADD COLUMN decided TEXT NOT NULL DEFAULT '';     -- of whom it is and its rival: same-person, two-people

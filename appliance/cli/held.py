@@ -19,8 +19,9 @@ def held_lines(share: dict[str, Any]) -> Iterator[str]:
     if held["waits_for"]:
         yield f"{BEFORE}It waits for {' and '.join(held['waits_for'])}."
     yield ""
-    yield from _side_by_side(held)
-    yield ""
+    if held["sides"]:
+        yield from _side_by_side(held)
+        yield ""
     yield from _what_can_be_done(share["id"], held)
 
 

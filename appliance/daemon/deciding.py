@@ -6,49 +6,36 @@ Each decision is one transaction, so images that arrive meanwhile are before it 
 
 from __future__ import annotations
 
-from enum import StrEnum
-
 from appliance.core.identity import BECAUSE, Doubt
 from appliance.core.release_rules import NEVER, because, person_of
 from appliance.core.share import ShareEvent, ShareState
-from appliance.daemon.minting import open_share
-from appliance.daemon.releasing import Releasing, encode_rules, rules_in
+from appliance.daemon.releasing import GROWING, Decision, Releasing, encode_rules, rules_in
 from appliance.daemon.transitions import SHORT_ID_CHARS, Transitions
 from appliance.errors import NotPossibleError
 from appliance.formats.audit import Kind
-from appliance.formats.sealed import Sealer
 from appliance.ports import Row, Transaction
-
-
-class Decision(StrEnum):
-    SAME_PERSON = "same-person"
-    TWO_PEOPLE = "two-people"
-    DISCARD = "discard"
-
-
-GROWING = (ShareState.OPEN, ShareState.HELD)
 
 
 class Deciding:
     """Each decision answers with a sentence for whoever decided."""
 
-    def __init__(self, transitions: Transitions, releasing: Releasing, sealer: Sealer) -> None:
+    def __init__(self, transitions: Transitions, releasing: Releasing) -> None:
         self._transitions = transitions
         self._releasing = releasing
-        self._sealer = sealer
 
     def release(self, tx: Transaction, share: Row, by: str, why: str, *, without_report: bool = False) -> str:
         """Hand it out as it is. Where more than one person must, this is one of them."""
         if share["state"] != ShareState.HELD:
             self._transitions.share(tx, share["id"], ShareEvent.RELEASED, why, by=by)
             return "It is out already."
-        counted = self._count(tx, share, by)
+        if share["doubt"]:  # as it is: by itself
+            self._releasing.decide(tx, share, Decision.TWO_PEOPLE, share["rival"])
+        counted = self._count(tx, share["id"], by)
         if without_report:
             self._releasing.waive_report(tx, share)
         self._clear_doubt(tx, share)
         if self._releasing.settle(tx, share["id"], why, by=by):
-            out = tx.one("share", id=share["id"])["state"] == ShareState.OPEN
-            return "It goes out." if out else "Its images are behind the slip that the patient has."
+            return self._where(tx, share)
         return self._still_waits(tx, share, by, why, counted=counted)
 
     def resolve(
@@ -66,7 +53,8 @@ class Deciding:
             self._transitions.share(tx, share["id"], ShareEvent.REVOKED, why, by=by)
             return "It is discarded: none of it leaves the box."
         if decision is Decision.TWO_PEOPLE:
-            return self.release(tx, share, by, why)
+            self._releasing.decide(tx, share, decision, share["rival"])
+            return self.release(tx, tx.one("share", id=share["id"]), by, why)
         return self._same_person(tx, share, rival or self.rival(tx, share), by, why)
 
     def hold(self, tx: Transaction, share: Row, by: str, why: str) -> str:
@@ -80,6 +68,7 @@ class Deciding:
         held_because = BECAUSE[Doubt.HELD_BACK] + (f": {why}" if why else "")
         tx.do("set_share_doubt", id=share["id"], doubt=Doubt.HELD_BACK, held_because=held_because)
         tx.do("set_share_approvals", id=share["id"], approvals="[]")
+        tx.do("set_share_decision", id=share["id"], decided="", rival=share["rival"])
         return "Its slip opens nothing any more. Released again, it gets a new one."
 
     def print_now(self, tx: Transaction, share: Row, by: str, why: str) -> str:
@@ -118,20 +107,29 @@ class Deciding:
         if rival["state"] not in GROWING:
             said = self.release(tx, share, by, why)
             return f"Share {_short(rival)} is {rival['state']} by now, so this one gets a slip of its own. {said}"
-        counted = self._count(tx, share, by)
+        self._releasing.decide(tx, share, Decision.SAME_PERSON, rival["id"])
+        counted = self._count(tx, share["id"], by)
         self._clear_doubt(tx, share)
-        tx.do("set_share_rival", id=share["id"], rival=rival["id"])
         tx.do("allow_studies", share=share["id"])  # a person wants them with the others
         tx.do("set_share_rules", id=share["id"], rules=encode_rules(rules_in(share) - NEVER))
-        self._releasing.set_identity(tx, share, open_share(rival, self._sealer).identity)
         if rival["state"] == ShareState.HELD:
             self._releasing.join(tx, tx.one("share", id=share["id"]), rival, by=by)
         elif not self._releasing.settle(tx, share["id"], why, by=by):
-            return self._still_waits(tx, share, by, why, counted=counted)
+            return self._still_waits(tx, share, by, why, counted=counted, said=f"same person as share {_short(rival)}")
         return f"Its images are in share {_short(rival)} now; no second slip is printed."
 
-    def _count(self, tx: Transaction, share: Row, by: str) -> bool:
+    def _where(self, tx: Transaction, share: Row) -> str:
+        """After it went."""
+        if tx.one("share", id=share["id"])["state"] == ShareState.OPEN:
+            return "It goes out."
+        into = tx.one("share", id=share["rival"])
+        if into["state"] == ShareState.OPEN:
+            return "Its images are behind the slip that the patient has."
+        return f"Its images are in share {_short(into)} now, which is held."
+
+    def _count(self, tx: Transaction, share_id: int, by: str) -> bool:
         """False: this person counted before."""
+        share = tx.one("share", id=share_id)
         if not self._releasing.people_needed(share):
             return True
         if not by:
@@ -141,7 +139,7 @@ class Deciding:
     def _clear_doubt(self, tx: Transaction, share: Row) -> None:
         tx.do("set_share_doubt", id=share["id"], doubt="", held_because=because(rules_in(share)))
 
-    def _still_waits(self, tx: Transaction, before: Row, by: str, why: str, *, counted: bool) -> str:
+    def _still_waits(self, tx: Transaction, before: Row, by: str, why: str, *, counted: bool, said: str = "") -> str:
         share = tx.one("share", id=before["id"])
         waits = " and ".join(self._releasing.waits_for(tx, share))
         if not counted:
@@ -153,7 +151,8 @@ class Deciding:
                 hint=f"It goes out by itself then. `slipway shares release {short} --without-report` hands it out now.",
             )
         self._transitions.audit(tx, Kind.SHARE_APPROVED, share["id"], by=by, why=why)
-        self._transitions.note(tx, share["id"], "share approved" + (f": {why}" if why else ""), by=by)
+        words = ", ".join(filter(None, (said, why)))
+        self._transitions.note(tx, share["id"], "share approved" + (f": {words}" if words else ""), by=by)
         return f"It waits for {waits}."
 
 

@@ -19,7 +19,15 @@ from appliance.core.release_rules import NEVER, NO_RULES, ReleaseRules, Rule, is
 from appliance.core.share import ShareEvent, ShareState
 from appliance.daemon import notes
 from appliance.daemon.minting import FirstImage, ShareSecrets, open_share, seal_share
-from appliance.daemon.releasing import Releasing, birth_key, encode_rules, patient_key, rules_in
+from appliance.daemon.releasing import (
+    UNKNOWN_PROFILE,
+    Decision,
+    Releasing,
+    birth_key,
+    encode_rules,
+    patient_key,
+    rules_in,
+)
 from appliance.daemon.transitions import SHORT_ID_CHARS, Transitions
 from appliance.dicom.attributes import Attributes
 from appliance.formats import base64url
@@ -39,7 +47,7 @@ class ProfileRules:
 
 ATTRIBUTES = tuple(field.name for field in fields(Attributes))  # dataclasses.asdict would take ten times as long
 # Of a profile that was in the settings when an instance came, and is not any more.
-STRICT_RULES = ProfileRules(visit_s=12 * 3600.0)
+STRICT_RULES = ProfileRules(visit_s=12 * 3600.0, release=UNKNOWN_PROFILE)
 
 
 @dataclass(frozen=True, repr=False)
@@ -292,6 +300,8 @@ def standing_of(row: Row) -> Standing:
     if row["state"] == ShareState.OPEN:
         return Standing.OUT
     if row["doubt"] not in ("", Doubt.HELD_BACK) or NEVER & rules_in(row):
+        return Standing.APART
+    if row["decided"] == Decision.SAME_PERSON:  # of what is in it by now: of another study nobody has said so
         return Standing.APART
     return Standing.WAITING
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from enum import StrEnum
 
 from appliance.core.completeness import STUDIES, StudyEvent, StudyState
 from appliance.core.identity import Identity, Match, compare, normal_date
@@ -21,7 +22,16 @@ from appliance.formats.audit import Kind
 from appliance.formats.sealed import Sealer
 from appliance.ports import Row, Transaction
 
+GROWING = (ShareState.OPEN, ShareState.HELD)
 UNKNOWN_PROFILE = ReleaseRules(approvals=1)  # what its shares wait for is in their rows
+
+
+class Decision(StrEnum):
+    """Of a share in doubt: whose its images are."""
+
+    SAME_PERSON = "same-person"
+    TWO_PEOPLE = "two-people"
+    DISCARD = "discard"
 
 
 class Releasing:
@@ -69,6 +79,12 @@ class Releasing:
             tx.do("set_share_approvals", id=share, approvals="[]")
             self._transitions.note(tx, share, f"approvals are void: {why}")
 
+    def decide(self, tx: Transaction, share: Row, decision: Decision, rival: int | None) -> None:
+        """What people said of it before counts only where they said the same."""
+        if share["decided"] and (share["decided"], share["rival"]) != (decision, rival):
+            self.forget_approvals(tx, share["id"], "it was decided otherwise")
+        tx.do("set_share_decision", id=share["id"], decided=str(decision), rival=rival)
+
     # -- going out -------------------------------------------------------------------------------------------------
 
     def settle(self, tx: Transaction, share: int, why: str = "", *, by: str = "") -> bool:
@@ -87,9 +103,13 @@ class Releasing:
         return True
 
     def _patients_share(self, tx: Transaction, row: Row) -> Row | None:
-        """The one that is out already, of which this one was held back by a rule for all studies."""
+        """That of the same patient, as somebody said; or, where nobody doubted that, the one that is out already and of
+        which this one was held back by a rule for all studies.
+        """
         rival = tx.first("share", id=row["rival"])
-        if rival is None or rival["state"] != ShareState.OPEN or NEVER & rules_in(row):
+        if row["decided"] == Decision.SAME_PERSON:
+            return rival if rival is not None and rival["state"] in GROWING else None
+        if row["decided"] or rival is None or rival["state"] != ShareState.OPEN or NEVER & rules_in(row):
             return None
         known, own = (open_share(one, self._sealer).identity for one in (rival, row))
         return rival if known == own or compare(known, own) is Match.SAME else None
@@ -117,7 +137,8 @@ class Releasing:
             self.add_rules(tx, into["id"], rules_in(share))
             self.forget_approvals(tx, into["id"], f"share {_short(share)} joined")
         self._transitions.note(tx, into["id"], notes.joined(_short(share), before), by=by)
-        self._transitions.share(tx, share["id"], ShareEvent.JOINED, _short(into), by=by)
+        self._over(tx, share, into, by=by)
+        self.settle(tx, into["id"], "its report is here")  # if it waited for that alone
 
     def move_study(self, tx: Transaction, share: int, study_key: bytes, into: int) -> None:
         """One study of a held share into another one; without any, a share is over."""
@@ -125,9 +146,13 @@ class Releasing:
         if study is not None:
             self._move(tx, study, into)
         if not tx.all("studies", share=share):
-            self._transitions.share(tx, share, ShareEvent.JOINED, _short(tx.one("share", id=into)))
+            self._over(tx, tx.one("share", id=share), tx.one("share", id=into))
         else:
             self.settle(tx, share, "the study without a report is held by itself")
+
+    def _over(self, tx: Transaction, share: Row, into: Row, *, by: str = "") -> None:
+        self._transitions.share(tx, share["id"], ShareEvent.JOINED, _short(into), by=by)
+        tx.do("follow_rival", share=share["id"], into=into["id"], rival=share["rival"])
 
     def _move(self, tx: Transaction, study: Row, into: int) -> None:
         there, now = tx.first("study", share=into, study_key=study["study_key"]), self._clock()

@@ -14,9 +14,9 @@ from appliance.core.link import LinkEvent, LinkState
 from appliance.core.share import ShareEvent, ShareState
 from appliance.daemon import notes
 from appliance.daemon.bell import Bell
-from appliance.daemon.deciding import Deciding, Decision
+from appliance.daemon.deciding import Deciding
 from appliance.daemon.minting import open_share
-from appliance.daemon.releasing import Releasing
+from appliance.daemon.releasing import Decision, Releasing
 from appliance.daemon.story import Story
 from appliance.daemon.transitions import SHORT_ID_CHARS, Transitions
 from appliance.errors import NotFoundError, NotPossibleError, SlipwayError
@@ -42,7 +42,7 @@ class ShareDesk:
         self._journal = journal
         self._transitions = transitions
         self._releasing = releasing
-        self._deciding = Deciding(transitions, releasing, sealer)
+        self._deciding = Deciding(transitions, releasing)
         self._sealer = sealer
         self._bell = bell
         self._story = story
@@ -65,9 +65,8 @@ class ShareDesk:
 
     async def _list(self, arguments: dict[str, Any]) -> list[dict[str, Any]]:
         def work(tx: Transaction) -> list[dict[str, Any]]:
-            rows = tx.all("shares", limit=LIST_LIMIT)
-            if arguments.get("held"):
-                rows = [row for row in rows if row["state"] == ShareState.HELD]
+            # Of those that wait all, however many shares are newer.
+            rows = tx.all("held_shares") if arguments.get("held") else tx.all("shares", limit=LIST_LIMIT)
             if rows:  # who looks at patients is recorded, even where it is initials only
                 event = Event(Kind.PATIENTS_LISTED, by=_by(arguments), about=f"{len(rows)} shares")
                 self._transitions.trail.record(tx, event)
@@ -84,12 +83,14 @@ class ShareDesk:
         def work(tx: Transaction) -> dict[str, Any]:
             row = find_share(tx, arguments["id"])
             self._transitions.audit(tx, Kind.SHARE_SHOWN, row["id"], by=_by(arguments))
-            return self._told(tx, row["id"])
+            told = self._told(tx, row)
+            if row["state"] == ShareState.HELD:
+                told["held"]["sides"] = self._sides(tx, row, self._deciding.rival(tx, row))
+            return told
 
         return await self._journal.run(work)
 
-    def _told(self, tx: Transaction, share: int) -> dict[str, Any]:
-        row = tx.one("share", id=share)
+    def _told(self, tx: Transaction, row: Row) -> dict[str, Any]:
         story = self._story(tx, row)
         return story | {"held": self._held(tx, row)} if row["state"] == ShareState.HELD else story
 
@@ -105,7 +106,7 @@ class ShareDesk:
             "because": row["held_because"],
             "waits_for": self._waits_for(tx, row),
             "other": {"id": other["share_id"].hex()[:SHORT_ID_CHARS], "state": other["state"]} if other else None,
-            "sides": self._sides(tx, row, other),
+            "sides": [],
         }
 
     def _sides(self, tx: Transaction, here: Row, other: Row | None) -> list[dict[str, Any]]:
@@ -171,7 +172,10 @@ class ShareDesk:
         def work(tx: Transaction) -> dict[str, Any]:
             row = find_share(tx, arguments["id"])
             said = decide(tx, row, _by(arguments), str(arguments.get("why", "")))
-            return self._told(tx, row["id"]) | {"said": said}
+            told = self._told(tx, tx.one("share", id=row["id"])) | {"said": said}
+            for link in told["links"]:  # who sees a patient's data is on record: that is for `show`
+                link["pin"] = ""
+            return told
 
         result = await self._journal.run(work)
         self._bell.ring()

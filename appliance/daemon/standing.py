@@ -99,7 +99,7 @@ def _link(facts: Facts) -> str:
     """Of the newest link: how far its slip is, or until when it opens."""
     if not facts.links:
         when = "when all of the study is here" if facts.waits_for_all else "when it is asked for"
-        return f"Its slip is printed {when}."
+        return f"Its slip is printed {when}. `slipway shares print {facts.id}` prints it now."
     link = facts.links[-1]
     slips = [slip for slip in facts.slips if slip["link"] == link["id"]]
     waiting = next((said for said in map(_slip, slips) if said), "")
