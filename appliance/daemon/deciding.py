@@ -25,9 +25,14 @@ class Deciding:
 
     def release(self, tx: Transaction, share: Row, by: str, why: str, *, without_report: bool = False) -> str:
         """Hand it out as it is. Where more than one person must, this is one of them."""
-        if share["state"] != ShareState.HELD:
-            self._transitions.share(tx, share["id"], ShareEvent.RELEASED, why, by=by)
+        if share["state"] == ShareState.OPEN:
             return "It is out already."
+        if share["state"] != ShareState.HELD:
+            short = _short(share)
+            raise NotPossibleError(
+                f"share {short} is {share['state']}: only a held one is released",
+                hint=f"`slipway shares show {short}` says what can be done.",
+            )
         if share["doubt"]:  # as it is: by itself
             self._releasing.decide(tx, share, Decision.TWO_PEOPLE, share["rival"])
         counted = self._count(tx, share["id"], by)

@@ -17,6 +17,7 @@ from appliance.daemon.bell import Bell
 from appliance.daemon.deciding import Deciding
 from appliance.daemon.minting import open_share
 from appliance.daemon.releasing import Decision, Releasing
+from appliance.daemon.standing import shown
 from appliance.daemon.story import Story
 from appliance.daemon.transitions import SHORT_ID_CHARS, Transitions
 from appliance.errors import NotFoundError, NotPossibleError, SlipwayError
@@ -103,7 +104,7 @@ class ShareDesk:
         other = self._deciding.rival(tx, row)
         return {
             "doubt": row["doubt"],
-            "because": row["held_because"],
+            "because": shown(row["held_because"]),
             "waits_for": self._waits_for(tx, row),
             "other": {"id": other["share_id"].hex()[:SHORT_ID_CHARS], "state": other["state"]} if other else None,
             "sides": [],
@@ -194,7 +195,7 @@ class ShareDesk:
             days = seconds / DAY_S
             self._transitions.note(tx, row["id"], notes.extended(days), by=by)
             self._transitions.audit(tx, Kind.LINK_EXTENDED, row["id"], by=by, about=f"{days:g} days")
-            return ""
+            return f"Its slip opens it for {days:g} days from now, as soon as the vault has been told."
 
         return await self._decide(arguments, extend)
 
@@ -212,7 +213,7 @@ def find_share(tx: Transaction, prefix: str) -> Row:
 def _nothing_to_extend(tx: Transaction, row: Row) -> SlipwayError:
     slips, short = tx.all("slips_of_share", share=row["id"]), row["share_id"].hex()[:SHORT_ID_CHARS]
     if row["state"] == ShareState.HELD:
-        return NotPossibleError(f"share {short} is held: it has no slip", hint="See `slipway shares show`.")
+        return NotPossibleError(f"share {short} is held: it has no slip", hint=f"See `slipway shares show {short}`.")
     hint = "Send its images to the box again: they come on a new slip."
     if row["state"] == ShareState.OPEN and slips:
         hint = f"Print another slip for it: `slipway slips reprint {slips[-1]['number']}`."

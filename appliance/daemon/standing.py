@@ -63,7 +63,7 @@ def standing(facts: Facts) -> str:
 
 def _held(facts: Facts) -> str:
     command = "resolve" if facts.share["doubt"] else "release"
-    because = facts.share["held_because"]
+    because = shown(facts.share["held_because"]).removesuffix(".")
     return f"Held, as {because}: no slip opens it. `slipway shares {command} {facts.id}` decides."
 
 
@@ -140,6 +140,11 @@ def _destroyed(facts: Facts, slips: list[Row]) -> str:
 def images(count: int, *, more: bool = False) -> str:
     word = "more image" if more else "image"
     return f"{count} {word}" if count == 1 else f"{count} {word}s"
+
+
+def shown(text: str) -> str:
+    """What people or senders wrote may hold what would move a terminal's cursor."""
+    return "".join(char if char.isprintable() else "?" for char in text)
 
 
 def moment(at: float, now: float) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from appliance.daemon import notes
 from appliance.daemon.judging import verdict_on
-from appliance.daemon.standing import SHORT_ID_CHARS, Facts, standing
+from appliance.daemon.standing import SHORT_ID_CHARS, Facts, shown, standing
 from appliance.daemon.telling import Telling, folded
 from appliance.formats.moments import written
 from appliance.formats.sealed import Sealer
@@ -47,10 +47,10 @@ class Story:
             "state": row["state"],
             "patient": self.patient(row),
             "profile": row["profile"],
-            "held_because": row["held_because"] if row["state"] == "held" else "",
+            "held_because": shown(row["held_because"]) if row["state"] == "held" else "",
             "opened_at": written(row["opened_at"]),
             "images": row.get("instances"),
-            "at_vault": row.get("relayed"),
+            "at_vault": 0 if row["state"] == "revoked" else row.get("relayed"),  # counted as settled, not as there
         }
 
     def patient(self, row: Row) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from appliance.core.slip import SlipEvent
 from appliance.daemon import notes
-from appliance.daemon.standing import WITH_WHAT, Facts, images, moment
+from appliance.daemon.standing import WITH_WHAT, Facts, images, moment, shown
 from appliance.ports import Row
 
 
@@ -33,7 +33,7 @@ class Beat:
         if self.times > 1:
             last = time.strftime("%H:%M:%S", time.localtime(self.until))
             what = f"{what.removesuffix('.')} ({self.times} times, the last at {last})."
-        return "".join(char if char.isprintable() else "?" for char in what)
+        return shown(what)
 
 
 Say = Callable[["Telling", "re.Match[str]", Row], "Beat | str"]
@@ -151,7 +151,7 @@ class Telling:
 
 
 _OPENED_HELD = re.compile(r"share opened: (.*)", re.S)
-_SLIP = re.compile(r"slip (\S+) (.+)")
+_SLIP = re.compile(r"slip (S-\S+) (.+)")
 _CODE_DEAD = "its code opens nothing any more, another is printed"
 _SLIP_SAID: dict[str, tuple[str, str]] = {  # by the box or nobody in particular, by somebody
     SlipEvent.STARTED: ("Slip {slip} is being printed.", ""),
@@ -198,7 +198,7 @@ def _requested(_telling: Telling, match: re.Match[str], _note: Row) -> str:
 
 
 def _held(_telling: Telling, match: re.Match[str], _note: Row) -> str:
-    return f"Held for a person: {match[1]}."
+    return f"Held for a person: {match[1].removesuffix('.')}."
 
 
 def _joined(_telling: Telling, match: re.Match[str], note: Row) -> str:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from appliance.daemon.minting import When
 from appliance.daemon.operating import LIST_LIMIT
 from appliance.formats.audit import Kind
 from tests.daemon.conftest import MakeHouse
-from tests.daemon.house import House
+from tests.daemon.house import House, terms
 from tests.daemon.scans import REPORT, Scan, doubts, id_of, placed, rules, uids
 
 NAME, OTHER_NAME = "CANARYSON^ADALBERTA", "CANARYSON^ADALBERT"
@@ -157,3 +158,36 @@ async def test_of_a_profile_that_the_settings_have_lost_nothing_goes_out_by_itse
     assert await doubts(box) == [("held", "")]
     await ask(box, "release", await id_of(box, 0))
     assert await doubts(box) == [OPEN]
+
+
+async def test_what_staff_wrote_moves_no_cursor(box: House) -> None:
+    await box.send(scan())
+    share = await id_of(box, 0)
+    told = await ask(box, "hold", share, why="wrong\x1b[2J name\u009b2J.")
+    (listed,) = await box.operating.command("shares-list", {"held": True})
+    assert "because" in told["held"]
+    for text in (told["now"], told["held"]["because"], listed["held_because"], *[one["what"] for one in told["story"]]):
+        assert text.isprintable()
+    assert "name?2J: no slip opens it." in told["now"]
+
+
+async def test_of_what_was_discarded_nothing_is_said_to_be_at_the_vault(box: House) -> None:
+    await box.send(scan(patient_id="none"))
+    told = await resolve(box, await id_of(box, 0), "discard")
+    assert (told["images"], told["at_vault"]) == (1, 0)
+    assert [one["at_vault"] for one in await box.operating.command("shares-list", {})] == [0]
+
+
+async def test_what_is_out_is_not_handed_out_twice(box: House) -> None:
+    await box.send(scan())
+    told = await ask(box, "release", await id_of(box, 0))
+    assert told["said"] == "It is out already."
+    assert not any("handed it out" in one["what"] for one in told["story"])
+
+
+async def test_the_story_says_who_asked_for_the_first_slip(make_house: MakeHouse) -> None:
+    async with make_house(profiles={"SHARE": terms(when=When.REQUEST)}) as box:
+        box.start()
+        await box.send(scan())
+        told = await ask(box, "print", await id_of(box, 0), why="she waits")
+        assert "ada asked for its slip now: she waits." in [one["what"] for one in told["story"]]
