@@ -28,7 +28,9 @@ UNDECODABLE = "A text of the dataset has characters that its character set does 
 
 _CHARACTER_SET, _CODE_VALUE, _LANGUAGES = 0x00080005, 0x00080100, 0x00100101
 _BODY_PART = 0x00180015
-_PROCEDURES = (0x00081032, 0x00321064)  # Procedure Code Sequence and Requested Procedure Code Sequence
+# Procedure Code Sequence, Requested Procedure Code Sequence, and Request Attributes Sequence: images have the second in
+# the third (PS3.3 C.7.3.1).
+_PROCEDURES = (0x00081032, 0x00321064, 0x00400275)
 _CODE = frozenset([_CODE_VALUE, 0x00080102])  # PS3.3 8.8: the value and its coding scheme come first in an item
 ITEM_HEADER_BYTES = ELEMENT_HEADER_BYTES = 8
 _WANTED = frozenset(
@@ -188,7 +190,7 @@ class _Values:
         return text if _LANGUAGE_TAG.fullmatch(text) else ""
 
     def _procedure_codes(self) -> tuple[str, ...]:
-        """Each Code Value in both sequences, also one that only modifies another: too many hold a study at worst."""
+        """Each Code Value in these sequences, also one that only modifies another: too many hold a study at worst."""
         layout = self._walk.layout
         return tuple(code for tag in _PROCEDURES for code in _code_values(self._found.get(tag, b""), layout))
 

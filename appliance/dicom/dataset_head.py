@@ -11,7 +11,7 @@ import struct
 DEPTH_MAX = 32  # real files nest 6 deep; deeper is an attack on somebody's stack
 ELEMENTS_MAX = 20_000  # at the top level, and as many within sequences: 20 ms at worst
 # Sequences of which the items are taken as written, and how many bytes of them.
-SEQUENCES_TAKEN = {0x00081032: 1 << 14, 0x00100101: 1 << 10, 0x00321064: 1 << 14}
+SEQUENCES_TAKEN = {0x00081032: 1 << 14, 0x00100101: 1 << 10, 0x00321064: 1 << 14, 0x00400275: 1 << 14}
 MAY_BE_CUT_SHORT = 0x00100101  # the languages that a patient speaks: the first counts
 VALUE_BYTES_MAX = 1024  # the longest real value is a name of three groups of 64 characters
 

@@ -36,6 +36,7 @@ class Scan(Image):
     body_part: str = ""
     procedure: str = ""  # a Code Value
     requested: str = ""
+    ordered: str = ""  # as images say what was requested: within the Request Attributes Sequence
 
     @property
     def study_uid(self) -> str:
@@ -58,6 +59,9 @@ class Scan(Image):
         ):
             if code:
                 setattr(dataset, keyword, [_code(code)])
+        if self.ordered:
+            dataset.RequestAttributesSequence = [Dataset()]
+            dataset.RequestAttributesSequence[0].RequestedProcedureCodeSequence = [_code(self.ordered)]
         return encode(dataset)
 
 

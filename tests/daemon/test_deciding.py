@@ -425,6 +425,7 @@ async def test_who_resolves_a_doubt_is_the_first_of_two(make_house: MakeHouse) -
 NEVER = {
     "procedure": {"procedure": "RPID16"},
     "requested procedure": {"requested": "rpid16"},
+    "requested procedure of its series": {"ordered": "RPID16"},
     "body part": {"body_part": "BREAST"},
 }
 

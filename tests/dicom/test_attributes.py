@@ -401,7 +401,7 @@ def test_damaged_real_heads_never_raise(
 # -- what release rules look at ----------------------------------------------------------------------------------------
 
 CODE_VALUE, OTHER = 0x00080100, 0x00080102
-SEQUENCES = (0x00081032, 0x00321064)
+SEQUENCES = (0x00081032, 0x00321064, 0x00400275)
 BODY_PART = element(0x00180015, b"CS", b"BREAST")
 
 
