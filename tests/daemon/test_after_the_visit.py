@@ -62,7 +62,7 @@ async def test_a_report_that_comes_the_next_day_hands_out_what_may_then_be_asked
 @pytest.mark.parametrize("late", [scan(study="2", number=2, name=OTHER_NAME), scan(study="2", number=2)])
 async def test_more_of_a_study_in_doubt_is_held_too_when_the_visit_is_over(box: House, late: Scan) -> None:
     await box.send(scan(), scan(study="2", name=OTHER_NAME))
-    await placed(box)
+    await box.settled()
     box.clock.advance(VISIT_S + 3600)
     await box.send(late)
     await box.settled()
