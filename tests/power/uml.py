@@ -64,7 +64,7 @@ def run_guest(folder: Path, *words: str, disks: int, limit_s: float) -> Any:
 
 
 def _boot(command: list[str], folder: Path, limit_s: float) -> None:
-    environment = {**os.environ, "TMPDIR": str(_memory_folder(folder))}
+    environment = {**os.environ, "TMPDIR": str(_memory_folder(folder)), "LD_PRELOAD": str(_wide_registers(folder))}
     with (folder / "console.log").open("wb") as console:
         # A session of its own: the kernel is several processes, which have to end together.
         guest = subprocess.Popen(
@@ -83,6 +83,14 @@ def _boot(command: list[str], folder: Path, limit_s: float) -> None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(guest.pid, signal.SIGKILL)
             guest.wait()
+
+
+def _wide_registers(folder: Path) -> Path:
+    """Without it the guest does not start where the processor has AMX; elsewhere it does nothing."""
+    library = folder / "wide_registers.so"
+    source = Path(__file__).with_name("wide_registers.c")
+    subprocess.run(["gcc", "-O2", "-shared", "-fPIC", "-o", library, source], check=True)
+    return library
 
 
 def _image(path: Path) -> Path:
