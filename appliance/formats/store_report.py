@@ -11,6 +11,7 @@ from enum import IntEnum
 from itertools import islice
 
 MEDIA_TYPE = "application/dicom+json"
+NOT_RETRIEVABLE: dict[str, object] = {"00081190": {"vr": "UR"}}
 ITEMS_A_PIECE = 200  # of JSON: 1 ms, and some 40 KB
 
 
@@ -51,27 +52,25 @@ class StoreReport:
         return self._classes.setdefault(sop_class_uid, len(self._classes))
 
     def json(self) -> Iterator[bytes]:
-        """The answer's body. Retrieve URL is left out: nothing is retrieved from here."""
+        """The answer's body. Retrieve URL has to be there (PS3.18 table I.1-1), and is empty: nothing is had back."""
         classes = list(self._classes)
 
         def reference(line: str) -> dict[str, object]:
             number, uid, *reason = line.split(" ")
             item = {"00081150": _ui(classes[int(number)]), "00081155": _ui(uid)}
-            return item | (_failure(reason[0]) if reason else {})
+            return item | (_failure(reason[0]) if reason else NOT_RETRIEVABLE)
 
         sequences = (
             ("00081199", self._stored, reference),  # Referenced SOP Sequence
             ("00081198", self._failed, reference),  # Failed SOP Sequence
             ("0008119A", self._unnamed, _failure),  # Other Failures Sequence
         )
-        comma = ""
-        yield b"{"
+        yield json.dumps(NOT_RETRIEVABLE, separators=(",", ":")).removesuffix("}").encode()
         for tag, kept, item in sequences:
             if kept:
-                yield f'{comma}"{tag}":{{"vr":"SQ","Value":['.encode()
+                yield f',"{tag}":{{"vr":"SQ","Value":['.encode()
                 yield from _pieces(map(item, _lines(kept)))
                 yield b"]}"
-                comma = ","
         yield b"}"
 
 

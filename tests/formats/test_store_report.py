@@ -25,6 +25,8 @@ def test_each_instance_is_where_the_standard_has_it():
     said = parsed(report)
     stored = [(item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID) for item in said.ReferencedSOPSequence]
     assert stored == [(CT, "1.1"), (MR, "1.3")]
+    # Type 2 of PS3.18 table I.1-1: there, and empty, as nothing can be had back.
+    assert all(item["RetrieveURL"].is_empty for item in (said, *said.ReferencedSOPSequence))
     (failed,) = said.FailedSOPSequence
     assert (failed.ReferencedSOPInstanceUID, failed.FailureReason) == ("1.2", 0xA700)
     assert [item.FailureReason for item in said.OtherFailuresSequence] == [0xC000]
@@ -33,9 +35,9 @@ def test_each_instance_is_where_the_standard_has_it():
 
 def test_a_sequence_with_nothing_in_it_is_not_there():
     report = StoreReport()
-    assert json.loads(b"".join(report.json())) == {}
+    assert json.loads(b"".join(report.json())) == {"00081190": {"vr": "UR"}}
     report.add_failed(Reason.PROCESSING_FAILURE)
-    assert list(parsed(report).keys()) == [0x0008119A]
+    assert set(parsed(report).keys()) == {0x0008119A, 0x00081190}
 
 
 def test_a_long_answer_comes_in_pieces_and_is_kept_small():
