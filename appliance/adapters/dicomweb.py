@@ -81,7 +81,8 @@ class DicomwebServer:
             if "Expect" in request.headers:
                 await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
                 request.writer.output_size = 0  # for aiohttp: nothing of the answer has been sent
-            return await self._store(request, admitted)
+            with self._entrance.serving(request.transport):
+                return await self._store(request, admitted)
         except WebError as error:
             return _refusal(error)
         except OSError:  # it hung up, or does not take the answer

@@ -6,9 +6,11 @@ aiohttp's own listener counts nobody and lets a handshake take a minute. What is
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from appliance.errors import FloodError, ProtocolError, SlipwayError
@@ -32,13 +34,17 @@ class Limits:
 
 
 class Entrance:
-    """Who is inside: an address may hold as many connections as are free for the others, so none takes the last."""
+    """Who is inside: an address may hold as many connections as are free for the others, so none takes the last.
+
+    When strangers at many addresses have taken all, those that ask for nothing make room, as on the DICOM port.
+    """
 
     def __init__(self, http: Callable[[], asyncio.Protocol], reception: Reception, limits: Limits) -> None:
         self.http = http
         self.reception = reception
         self.limits = limits
         self._inside: Counter[str] = Counter()
+        self._waiting: dict[Door, None] = {}  # without a request that was let in, in order of their coming
         self._flooding: set[str] = set()  # addresses that were complained of lately
 
     @property
@@ -60,20 +66,47 @@ class Entrance:
                 ) from error
         return servers, [socket.getsockname()[:2] for server in servers for socket in server.sockets]
 
-    def came(self, address: str) -> bool:
-        if self._inside[address] >= self.limits.connections - self.connections:
-            if address not in self._flooding:
-                self._flooding.add(address)
-                asyncio.get_running_loop().call_later(FLOOD_TOLD_EVERY_S, self._flooding.discard, address)
-                self.reception.complained(address, FloodError("it opens more connections for DICOMweb than it may"))
+    def came(self, door: Door) -> bool:
+        address = door.address
+        if self._inside[address] >= self.limits.connections - self.connections and not self._make_room(address):
+            self._complain_of_flood(address, "it opens more connections for DICOMweb than it may")
             return False
         self._inside[address] += 1
+        self._waiting[door] = None
         return True
 
-    def left(self, address: str) -> None:
-        self._inside[address] -= 1
-        if not self._inside[address]:
-            del self._inside[address]
+    def _make_room(self, address: str) -> bool:
+        """The oldest that asks for nothing, of the address that has most of those, if it has more than `address`."""
+        waiting = Counter(door.address for door in self._waiting)
+        crowd = max(waiting, key=waiting.__getitem__, default=address)
+        if self._inside[crowd] <= self._inside[address]:
+            return False
+        next(door for door in self._waiting if door.address == crowd).give_up()
+        self._complain_of_flood(crowd, "it opens connections for DICOMweb and asks for nothing")
+        return True
+
+    def _complain_of_flood(self, address: str, why: str) -> None:
+        if address not in self._flooding:
+            self._flooding.add(address)
+            asyncio.get_running_loop().call_later(FLOOD_TOLD_EVERY_S, self._flooding.discard, address)
+            self.reception.complained(address, FloodError(why))
+
+    @contextmanager
+    def serving(self, transport: asyncio.BaseTransport | None) -> Iterator[None]:
+        """A request that was let in is under way: its connection makes room for nobody."""
+        door = transport.get_protocol() if transport is not None else None
+        waited = isinstance(door, Door) and self._waiting.pop(door, "") is None
+        try:
+            yield
+        finally:
+            if waited and isinstance(door, Door) and door.inside:
+                self._waiting[door] = None
+
+    def left(self, door: Door) -> None:
+        self._waiting.pop(door, None)
+        self._inside[door.address] -= 1
+        if not self._inside[door.address]:
+            del self._inside[door.address]
 
 
 class Door(asyncio.Protocol):
@@ -85,18 +118,35 @@ class Door(asyncio.Protocol):
         self._http: asyncio.Protocol | None = None
         self._shaking: asyncio.Task[None] | None = None
         self._early = b""  # came with the handshake's end, before its transport was at hand
-        self._inside = False
+        self._raw: asyncio.Transport | None = None
+        self.address = ""
+        self.inside = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 - narrows the type that asyncio promises
-        self._address = str((transport.get_extra_info("peername") or ("",))[0])
-        self._inside = self._entrance.came(self._address)
-        if not self._inside:
+        self._raw = transport
+        self.address = str((transport.get_extra_info("peername") or ("",))[0])
+        # Who takes no answer is not waited for: neither by us, nor by the kernel once we have hung up.
+        unread_ms = round(self._entrance.limits.silence_s * 1000)
+        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, unread_ms)
+        self.inside = self._entrance.came(self)
+        if not self.inside:
             transport.abort()
         elif self._tls is None:
             self._enter(transport)
         else:
             self._shaking = asyncio.get_running_loop().create_task(self._shake_hands(transport, self._tls))
+
+    def give_up(self) -> None:
+        """Make room for another, now: many may come before the loop tells that this one has left."""
+        self._leave()
+        if self._raw is not None:
+            self._raw.abort()
+
+    def _leave(self) -> None:
+        if self.inside:
+            self.inside = False
+            self._entrance.left(self)
 
     def _enter(self, transport: asyncio.BaseTransport) -> None:
         self._http = self._entrance.http()
@@ -130,7 +180,7 @@ class Door(asyncio.Protocol):
         if isinstance(error, ssl.SSLError):  # who only hangs up or says nothing is no news
             why = (error.reason or "the connection broke").replace("_", " ").lower()
             hint = "The sender calls with https:// and trusts this box's certificate; docs/dicomweb.md."
-            self._entrance.reception.complained(self._address, ProtocolError(f"no TLS handshake: {why}", hint=hint))
+            self._entrance.reception.complained(self.address, ProtocolError(f"no TLS handshake: {why}", hint=hint))
 
     def data_received(self, data: bytes) -> None:
         if self._http is None:
@@ -150,9 +200,8 @@ class Door(asyncio.Protocol):
             self._http.resume_writing()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._inside:
-            self._inside = False
-            self._entrance.left(self._address)
+        self._leave()
+        self._raw = None  # over TLS it holds us, and its buffers would wait for the collector
         if self._http is not None:
             http, self._http = self._http, None
             http.connection_lost(exc)
