@@ -21,6 +21,7 @@ from appliance.formats.store_report import Reason, StoreReport
 from appliance.ports import Incoming, Peer, Reception, Spool
 
 UNSETTLED = 8  # instances that wait for the disk while the next ones are read: one sync serves several
+EVENTS_A_STEP = 64  # 1 ms: what looks like a boundary and is none may stand in a piece 50,000 times
 FIRST_LOOK_BYTES = 16 << 10  # of a dataset, for its Study Instance UID: 2 ms at worst, and nearly always enough
 MEDIA_DIRECTORY = "1.2.840.10008.1.3.10"  # a DICOMDIR says what else is on a disc, and is no image of a study
 
@@ -82,6 +83,10 @@ class _Part:
     def meta(self) -> FileMeta | None:
         return self.head.meta
 
+    @property
+    def is_deflated(self) -> bool:
+        return self.meta is not None and self.meta.transfer_syntax == negotiation.DEFLATED_LE
+
     def fail(self, error: Exception) -> None:
         self.failure, self.incoming = error, None
 
@@ -115,8 +120,10 @@ class Storing:
     async def store(self, body: AsyncIterator[bytes], cutter: Cutter) -> None:
         """All of the body. FormatError when it is not what it should be, TooManyError: what was stored stays."""
         async for data in body:
-            for event in cutter.receive(data):
+            for count, event in enumerate(cutter.receive(data), start=1):
                 await self._take(event)
+                if count % EVENTS_A_STEP == 0:
+                    await asyncio.sleep(0)
             await self._until_relieved()
         for event in cutter.finish():
             await self._take(event)
@@ -162,7 +169,8 @@ class Storing:
         """Whose study it is, as soon as that can be told: a large one of another study need not be written."""
         if not self._study_uid or part.in_study:
             return
-        looked = len(part.start) >= FIRST_LOOK_BYTES
+        # What is deflated may be 1 MiB once it is inflated, which takes too long to read here: it waits for the end.
+        looked = len(part.start) >= FIRST_LOOK_BYTES or part.is_deflated
         part.start += value[: HEAD_BYTES_MAX - len(part.start)]
         if not looked and len(part.start) >= FIRST_LOOK_BYTES:
             self._compare(part, _study_of(part, FIRST_LOOK_BYTES))
