@@ -11,9 +11,10 @@ import logging
 import ssl
 from collections.abc import AsyncGenerator, Callable, Collection, Sequence
 from contextlib import aclosing
+from functools import partial
 from http import HTTPStatus
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from appliance.adapters.stow import Storing, TooManyError
@@ -26,6 +27,16 @@ from appliance.ports import Peer, Reception, Spool
 RETRY_AFTER_S = 60  # until the relay may have made room
 HANG_UP_S = 0.5  # for an answer on its way when the box ends
 HEADERS = {"Cache-Control": "no-store", "Server": "Slipway"}
+MALFORMED = WebError(
+    HTTPStatus.BAD_REQUEST,
+    "this is no HTTP request that the box understands",
+    "Send HTTP/1.1 with a Host header, and no more than 128 headers of 8 KB.",
+)
+FAULT = WebError(
+    HTTPStatus.INTERNAL_SERVER_ERROR,
+    "the box has a fault of its own",
+    "Send again; if that does not help, the box's log says where it is: journalctl -u slipway.",
+)
 
 
 class DicomwebServer:
@@ -51,15 +62,17 @@ class DicomwebServer:
         self, addresses: tuple[tuple[str, int], ...], tls: ssl.SSLContext | None = None
     ) -> list[tuple[str, int]]:
         """The addresses that were bound, port 0 resolved."""
-        self._http = web.Server(
-            self._answer,
-            access_log=None,
+        http = self._http = web.Server(self._answer)
+        handler = partial(
+            _Handler,
+            loop=asyncio.get_running_loop(),
+            access_log=None,  # type: ignore[arg-type]  # it may be
             logger=_logger(),
             auto_decompress=False,
             keepalive_timeout=self._limits.head_s,
             lingering_time=self._limits.close_s,
         )
-        self._entrance = Entrance(self._http, self._reception, self._limits)
+        self._entrance = Entrance(lambda: handler(http), self._reception, self._limits)
         self._servers, bound = await self._entrance.listen(addresses, tls)
         return bound
 
@@ -78,7 +91,7 @@ class DicomwebServer:
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         try:
             admitted = await self._admit(request)
-            if "Expect" in request.headers:
+            if "Expect" in request.headers and request.version >= HttpVersion11:  # RFC 9110 section 10.1.1
                 await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
                 request.writer.output_size = 0  # for aiohttp: nothing of the answer has been sent
             with self._entrance.serving(request.transport):
@@ -141,7 +154,7 @@ class DicomwebServer:
         if isinstance(known, TooManyError):
             raise WebError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, known.summary, known.hint)
         if not report.stored:
-            raise WebError(HTTPStatus.BAD_REQUEST, known.summary, WHOLE_HINT)
+            raise WebError(HTTPStatus.BAD_REQUEST, known.summary, known.hint)
         report.add_failed(Reason.CANNOT_UNDERSTAND)
 
     async def _body(self, request: web.BaseRequest) -> AsyncGenerator[bytes, None]:
@@ -200,6 +213,20 @@ def _refusal(error: WebError) -> web.Response:
     response = web.json_response(body, status=error.status, headers=HEADERS | error.headers)
     response.force_close()  # its body may still be on its way
     return response
+
+
+class _Handler(web.RequestHandler):
+    """Words of ours also where aiohttp answers: its own name its version, and repeat what was sent."""
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = HTTPStatus.INTERNAL_SERVER_ERROR,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        super().handle_error(request, status, exc, message)  # tells the log; raises where an answer has begun
+        return _refusal(MALFORMED if status == HTTPStatus.BAD_REQUEST else FAULT)
 
 
 class _Unexpected(logging.Handler):

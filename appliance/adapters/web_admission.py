@@ -25,6 +25,7 @@ AN_HOUR_S = 3600.0
 WRONG_TOKENS = 5  # of an address in an hour, before it is an alert and each more is answered late
 ADDRESSES_REMEMBERED = 1000  # of those with wrong tokens; beyond this the longest silent one is forgotten
 ACCEPTABLE = (MEDIA_TYPE, "application/json", "application/*", "*/*")  # one of them, of what a client accepts
+ACCEPT_CHARACTERS_MAX = 8 << 10  # what stands behind is not looked at; a browser writes a hundred
 UID_CHARACTERS_MAX = 64
 
 TOKEN_HINT = "Compare the sender's token with what `slipway peers token NAME` printed."  # noqa: S105 - a sentence
@@ -87,7 +88,8 @@ class Admission:
 
     async def _client(self, request: web.BaseRequest) -> Client:
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        shown = hashlib.sha256(token.strip().encode()).digest()
+        # What is no UTF-8 came as surrogates, and goes back to the bytes that it was.
+        shown = hashlib.sha256(token.strip().encode("utf-8", "surrogateescape")).digest()
         found = [client for client in self._clients if hmac.compare_digest(shown, client.token_sha256)]
         address = str(request.remote)
         if not found or scheme.lower() != "bearer":
@@ -141,8 +143,10 @@ def _check_headers(request: web.BaseRequest) -> None:
         raise WebError(
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Content-Encoding is not accepted", "Send the bytes as they are."
         )
-    accepted = [_media_type(one)[0] for line in request.headers.getall("Accept", []) for one in line.split(",")]
-    if accepted and not any(one in ACCEPTABLE for one in accepted):
+    # A known sender may write a MiB of these, and all others wait while they are read.
+    lines = ",".join(request.headers.getall("Accept", []))[:ACCEPT_CHARACTERS_MAX]
+    accepted = [one.partition(";")[0].strip().lower() for one in lines.split(",")]
+    if lines and not any(one in ACCEPTABLE for one in accepted):
         raise WebError(
             HTTPStatus.NOT_ACCEPTABLE, f"answers are {MEDIA_TYPE} only", f"Send the header: Accept: {MEDIA_TYPE}."
         )
@@ -156,18 +160,21 @@ def _cutter(request: web.BaseRequest) -> Cutter:
     if kind != "multipart/related" or parameters.get("type", "application/dicom").lower() != "application/dicom":
         raise WebError(
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-            "the body is not of a media type that the box takes",
-            'Send the header: Content-Type: multipart/related; type="application/dicom"; boundary=…',
+            "the body is of no media type that the box takes: whole DICOM files, not metadata with bulk data",
+            'Send the header: Content-Type: multipart/related; type="application/dicom"; boundary=BOUNDARY',
         )
     try:
         return MultipartReader(parameters.get("boundary", "").encode("latin_1", "replace"))
     except FormatError as error:
-        raise WebError(HTTPStatus.BAD_REQUEST, error.summary, WHOLE_HINT) from error
+        raise WebError(HTTPStatus.BAD_REQUEST, error.summary, error.hint) from error
 
 
 def _media_type(value: str) -> tuple[str, dict[str, str]]:
     """In small letters, and its parameters without quotes; a slash in one without quotes is taken too."""
     message = Message()
     message["Content-Type"] = value.strip()
-    (kind, _), *parameters = message.get_params([("", "")])
+    try:
+        (kind, _), *parameters = message.get_params([("", "")])
+    except ValueError:  # parts of a parameter (RFC 2231) are numbered, and a number may have thousands of digits
+        return "", {}
     return kind.lower(), {name.lower(): text for name, text in parameters if isinstance(text, str)}

@@ -14,6 +14,7 @@ from appliance.errors import FormatError
 BOUNDARY_MAX = 200  # characters; RFC 2046 section 5.1.1 allows 70, and Orthanc writes 73
 HEADERS_BYTES_MAX = 8 << 10  # of one part; real ones have 100 bytes
 PADDING_MAX = 64  # spaces and tabs behind a boundary; nobody writes any
+HINT = "Compare the body with its Content-Type: each part begins with --BOUNDARY, the last one ends with --BOUNDARY--."
 _LINE_END, _HEADERS_END = b"\r\n", b"\r\n\r\n"
 
 
@@ -44,7 +45,7 @@ class _After(Enum):
 class MultipartReader:
     def __init__(self, boundary: bytes) -> None:
         if not 1 <= len(boundary) <= BOUNDARY_MAX:
-            raise FormatError("the body's media type names no boundary, or too long a one")
+            raise FormatError("the body's media type names no boundary, or too long a one", hint=HINT)
         self._delimiter = b"\r\n--" + boundary
         self._held = _LINE_END  # as if one stood before the body, which may begin with its first boundary
         self._state = _State.PREAMBLE
@@ -82,7 +83,7 @@ class MultipartReader:
     def finish(self) -> tuple[Event, ...]:
         """The body is over: nothing more comes. FormatError when it breaks off before its last boundary."""
         if self._state is not _State.EPILOGUE:
-            raise FormatError("the multipart body breaks off before its last boundary")
+            raise FormatError("the multipart body breaks off before its last boundary", hint=HINT)
         return ()
 
     def _find_end(self, data: bytes, at: int) -> int:
@@ -104,7 +105,7 @@ def _headers_end(data: bytes, at: int) -> int:
     at = data.find(_LINE_END, at)  # a part without headers has an empty line only
     end = data.find(_HEADERS_END, at, at + HEADERS_BYTES_MAX)
     if end < 0 and len(data) - at >= HEADERS_BYTES_MAX:
-        raise FormatError("the headers of a part are too long")
+        raise FormatError("the headers of a part are too long", hint=HINT)
     return end + len(_HEADERS_END) if end >= 0 else end
 
 
