@@ -38,12 +38,12 @@ def make(path: Path) -> str:
 
 def read_sha256(path: Path, name: str) -> bytes:
     """SettingsError when there is none."""
-    hint = f"Make one: slipway peers token {name}"
+    hint = f"Make one: slipway peers token {name}; then restart the service."
     try:
         found = _SHA256.match(path.read_bytes())
     except OSError as error:
         if isinstance(error, PermissionError):
-            hint = f"Let the service read it: chown root:slipway {path}; chmod 640 {path}."
+            hint = f"Let the service read it: chown root:slipway {path}; chmod 640 {path}; then restart it."
         raise SettingsError(f"the token of {name}, {path}, cannot be read: {error.strerror}", hint=hint) from error
     if found is None:
         raise SettingsError(f"the token of {name}, {path}, holds no SHA-256", hint=hint)

@@ -31,6 +31,7 @@ class Facts:
     slips_locked: tuple[str, ...] = ()  # numbers of those that wait for their patient's wristband
     scanner_error: str = ""  # "" when the wristbands' scanner is there, or there is none
     pacs_error: str = ""  # "" when the PACS answers, or there is none
+    senders_without_token: str = ""  # names of DICOMweb senders whose token cannot be read
     audit_error: str = ""  # "" when the audit repository takes records, or there is none
 
 
@@ -81,6 +82,11 @@ def _problems(facts: Facts) -> list[Row]:
             bool(facts.scanner_error),
             f"The scanner: {facts.scanner_error}.",
             "Check its cable and [scanner] device; until then `slipway slips release --wristband -`.",
+        ),
+        (
+            bool(facts.senders_without_token),
+            f"Refused over DICOMweb, as the token cannot be read: {facts.senders_without_token}.",
+            "`slipway peers token NAME` makes one; then `systemctl restart slipway`.",
         ),
     ]
 

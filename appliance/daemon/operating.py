@@ -95,6 +95,7 @@ class Operating:
             enrolled=around["enrolled"],
             vault_error=around["vault_error"],
             printer_detail=self._watch.trouble,
+            senders_without_token=around.get("senders_without_token", ""),
             audit_error=around.get("audit_error", ""),
             pacs_error=around.get("pacs_error", ""),
             slips_waiting=counts["slips_waiting"],

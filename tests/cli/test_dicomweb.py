@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.certificates import Authority, Pair
-from tests.system.dicomweb import Sender, make_token, settings
+from tests.system.dicomweb import Sender, make_token, sender_to, settings
 from tests.system.harness import Box
 
 ADDRESS = '"127.0.0.1:0"'
@@ -49,14 +49,27 @@ def test_nobody_gets_a_token_whom_the_settings_do_not_name(box: Box) -> None:
 
 
 @pytest.mark.parametrize("content", [None, b"", b"not a hash\n"])
-def test_a_box_without_a_senders_token_does_not_start_and_says_what_to_do(box: Box, content: bytes | None) -> None:
-    make_token(box, "RIS")
+def test_a_sender_without_its_token_is_refused_and_keeps_nobody_else_out(
+    box: Box, tmp_path: Path, content: bytes | None
+) -> None:
+    token = make_token(box, "RIS")
     if content is not None:
         (box.spool / "dicomweb.PORTAL").write_bytes(content)
-    done = box.command("run", check=False)
-    assert done.returncode == 2
-    assert "the token of PORTAL" in done.stderr
-    assert "slipway peers token PORTAL" in done.stderr
+    image = tmp_path / "image.dcm"
+    image.write_bytes(b"no image")
+    box.start()
+    try:
+        assert sender_to(box, token).curl([image])[0] == 409
+        assert sender_to(box, "any").curl([image])[0] == 401
+        said = box.command("status", check=False).stdout
+        assert box.program is not None
+        log = box.program.log.read_text()
+    finally:
+        box.stop()
+    assert "Refused over DICOMweb, as the token cannot be read: PORTAL." in said
+    assert "slipway peers token NAME" in said
+    assert log.count("PORTAL cannot send over DICOMweb") == 1
+    assert "slipway peers token PORTAL" in log
 
 
 def test_a_new_token_ends_the_one_before_and_https_is_what_the_hospital_sees(box: Box, tmp_path: Path) -> None:

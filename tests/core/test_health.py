@@ -38,6 +38,7 @@ WRONG = {
         Level.NOTICE,
         "The PACS cannot be used: nobody there. Studies are shared without being checked.",
     ),
+    "senders_without_token": ("RIS, PORTAL", Level.PROBLEM, "as the token cannot be read: RIS, PORTAL."),
     "audit_error": ("nobody there", Level.NOTICE, "Audit records wait here: nobody there."),
     "slips_waiting": (2, Level.NOTICE, "2 slip(s)"),
     "objects_waiting": (3, Level.NOTICE, "3 object(s)"),

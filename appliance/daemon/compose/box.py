@@ -107,6 +107,7 @@ def compose(settings: Settings, printer_sockets: Path | None = None) -> Box:
         "audit_error": lambda: cloud.delivering.last_error if cloud.delivering else "",
         "scanner_error": lambda: scanning.trouble if scanning else "",
         "pacs_error": lambda: pacs.watch.trouble if pacs else "",
+        "senders_without_token": lambda: ", ".join(reception.without_token),
     }
     return Box(
         settings=settings,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import ssl
 from dataclasses import dataclass
 
@@ -19,7 +20,10 @@ from appliance.daemon.quotas import GB, Quota, Quotas
 from appliance.daemon.receiving import Receiving
 from appliance.daemon.releasing import Releasing
 from appliance.daemon.transfers import Transfers
+from appliance.errors import SettingsError
 from appliance.ports import Services
+
+log = logging.getLogger("slipway.receiving")
 
 Door = tuple[tuple[tuple[str, int], ...], ssl.SSLContext | None]  # addresses, and TLS or not
 
@@ -31,6 +35,7 @@ class ReceptionParts:
     receiving: Receiving
     acceptor: Acceptor
     dicomweb: DicomwebServer
+    without_token: tuple[str, ...]  # clients of the settings that are refused, as nobody can tell who they are
     doors: list[Door]
     web_door: Door
 
@@ -44,12 +49,14 @@ def reception_parts(ground: Ground, services: Services) -> ReceptionParts:
     quotas = Quotas(_quotas(settings), settings.spool.fill_percent / 100, lambda: system.filled(folder))
     peers = Peers(map(_known, settings.dicom.peer), UnknownPeers(settings.dicom.unknown_peers))
     receiving = Receiving(ground.journal, ground.spool, placing, peers, titles, ground.bell, transfers, quotas, alerts)
+    clients, without_token = _clients(settings)
     return ReceptionParts(
         releasing,
         transfers,
         receiving,
         Acceptor(ground.spool, receiving, clock, _limits(settings), services),
-        DicomwebServer(ground.spool, receiving, clock, _clients(settings), titles),
+        DicomwebServer(ground.spool, receiving, clock, clients, titles),
+        without_token,
         _doors(settings),
         _web_door(settings),
     )
@@ -85,8 +92,16 @@ def _web_door(settings: Settings) -> Door:
     return web.addresses, dicom_tls.server_context(web.certificate_file, web.key_file, section="[dicomweb]")
 
 
-def _clients(settings: Settings) -> list[Client]:
-    return [_client(settings, client) for client in settings.dicomweb.client if settings.dicomweb.listen]
+def _clients(settings: Settings) -> tuple[list[Client], tuple[str, ...]]:
+    """Who may send over HTTP; and the names of those whose token is missing, for which nobody else's images wait."""
+    clients, without_token = [], []
+    for client in settings.dicomweb.client if settings.dicomweb.listen else ():
+        try:
+            clients.append(_client(settings, client))
+        except SettingsError as error:
+            without_token.append(client.name)
+            log.error("%s cannot send over DICOMweb: %s. %s", client.name, error.summary, error.hint)
+    return clients, tuple(without_token)
 
 
 def _client(settings: Settings, client: DicomwebClient) -> Client:
