@@ -58,6 +58,13 @@ class ProtocolError(SlipwayError):
     hint = "The sender does not follow the DICOM upper layer protocol; check what is connected to the box's port."
 
 
+class MediaDirectoryError(SlipwayError):
+    """A DICOMDIR: it says what else is on a disc, names all of its patients, and is no image of any."""
+
+    code = "dicomdir_refused"
+    hint = "Send images, reports and other objects of a study; leave a disc's DICOMDIR out."
+
+
 class CertificateWrongError(ProtocolError):
     code = "certificate_wrong"
 

@@ -37,6 +37,8 @@ ANSWERED = {  # by service, the statuses that it is answered with
         "Its dataset has not been parsed, and it is no commitment to archive.",
         Status.OUT_OF_RESOURCES: "Nothing was kept: the disk is full (Error Comment: `box is full, try again later`) "
         "or failed (Error Comment: the box's error code). The SCU may send again.",
+        Status.SOP_CLASS_NOT_SUPPORTED: "Nothing was kept: it is a DICOMDIR "
+        f"({negotiation.MEDIA_DIRECTORY}, whose context is accepted all the same). The images beside it are taken.",
         Status.CANNOT_UNDERSTAND: "Nothing was kept: the command has no Affected SOP Class UID or SOP Instance UID.",
     },
     "Storage Commitment, N-ACTION": {
@@ -72,9 +74,9 @@ def known(kind: str) -> list[tuple[str, str]]:
 
 
 def storage_classes() -> list[tuple[str, str]]:
-    services = (VERIFICATION, STORAGE_COMMITMENT, *ASKED)
+    others = (VERIFICATION, STORAGE_COMMITMENT, *ASKED, negotiation.MEDIA_DIRECTORY)
     found = known("SOP Class")
-    return [pair for pair in found if pair[0] not in services and accepts(pair[0], EXPLICIT_LE) is Result.ACCEPTED]
+    return [pair for pair in found if pair[0] not in others and accepts(pair[0], EXPLICIT_LE) is Result.ACCEPTED]
 
 
 def transfer_syntaxes(abstract_syntax: str, *, accepted: bool = True) -> list[tuple[str, str]]:

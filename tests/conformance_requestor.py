@@ -139,7 +139,7 @@ def web_services() -> str:
     return f"""### 4.6 Web services
 Origin server for Store Transactions of the Studies Service (STOW-RS, PS3.18 section 10.5), where `[dicomweb] listen` is set; no other transaction. `POST /{web_admission.PREFIX}/AE-TITLE/studies` and `…/studies/STUDY-UID`, by a bearer token
 (`slipway peers token`), over TLS 1.2 or 1.3 or on the loopback address. Parts are `application/dicom`, any storage SOP class and any transfer syntax of 4.2.3; bulk data apart from its metadata is not taken. Answers are
-`{MEDIA_TYPE}` without Retrieve URL: nothing is retrieved from the box. {limits.connections} connections at once.
+`{MEDIA_TYPE}` with an empty Retrieve URL: nothing is retrieved from the box. {limits.connections} connections at once.
 
 {table(("HTTP status", "When"), answers)}
 {table(("Failure Reason", "Meaning (PS3.18 table I.2-2)"), reasons)}"""

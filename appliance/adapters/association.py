@@ -39,7 +39,7 @@ from appliance.dicom.upper_layer import (
     pdata,
     pdata_with_dataset,
 )
-from appliance.errors import ProtocolError, SlipwayError, SpoolFullError
+from appliance.errors import MediaDirectoryError, ProtocolError, SlipwayError, SpoolFullError
 from appliance.formats.spool_frame import Arrival, Receipt
 from appliance.ports import Incoming, Peer, Reception, ServiceAnswer, ServiceRequest, Services, Spool
 
@@ -262,7 +262,11 @@ class Association(asyncio.BufferedProtocol):
 
     def _begin_store(self, context_id: int, command: Command) -> None:
         assert self._peer is not None  # noqa: S101 - commands come only after an association was accepted
-        self._storing, self._failure, self._incoming = (context_id, command), self._reception.refuse(self._peer), None
+        self._storing, self._incoming = (context_id, command), None
+        if command.sop_class_uid == negotiation.MEDIA_DIRECTORY:  # its context is accepted: images may come after it
+            self._failure = MediaDirectoryError("a DICOMDIR is not taken")
+        else:
+            self._failure = self._reception.refuse(self._peer)
         if self._failure is not None:
             return
         try:
@@ -291,7 +295,9 @@ class Association(asyncio.BufferedProtocol):
                 self._refuse_store(context_id, command, error)
 
         if incoming is None:
-            self._refuse_store(context_id, command, self._failure)
+            of_class = isinstance(self._failure, MediaDirectoryError)
+            status = Status.SOP_CLASS_NOT_SUPPORTED if of_class else Status.OUT_OF_RESOURCES
+            self._refuse_store(context_id, command, self._failure, status)
         elif not command.sop_instance_uid or not command.sop_class_uid:
             failure = ProtocolError("an instance came without a SOP Instance UID", hint="Ask the modality's vendor.")
             self._refuse_store(context_id, command, failure, Status.CANNOT_UNDERSTAND)

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from appliance.dicom import negotiation
 from appliance.dicom.attributes import HEAD_BYTES_MAX, read_attributes
-from appliance.errors import FormatError, SlipwayError
+from appliance.errors import FormatError, MediaDirectoryError, SlipwayError
 from appliance.formats.multipart import Edge, Event
 from appliance.formats.part10_reader import FileMeta, Part10Reader
 from appliance.formats.spool_frame import Arrival, Receipt
@@ -23,7 +23,6 @@ from appliance.ports import Incoming, Peer, Reception, Spool
 UNSETTLED = 8  # instances that wait for the disk while the next ones are read: one sync serves several
 EVENTS_A_STEP = 64  # 1 ms: what looks like a boundary and is none may stand in a piece 50,000 times
 FIRST_LOOK_BYTES = 16 << 10  # of a dataset, for its Study Instance UID: 2 ms at worst, and nearly always enough
-MEDIA_DIRECTORY = "1.2.840.10008.1.3.10"  # a DICOMDIR says what else is on a disc, and is no image of a study
 
 SEND_WHOLE = "Send DICOM files (PS3.10) whole."
 SEND_ELSEWHERE = "Send it to the address of its own study, or to …/studies, which takes all."
@@ -242,9 +241,11 @@ class Storing:
 
 
 def _check(meta: FileMeta) -> None:
-    """The same as on an association; but a request that carries a DICOMDIR carries a disc's files."""
-    if not negotiation.is_storage(meta.sop_class_uid) or meta.sop_class_uid == MEDIA_DIRECTORY:
-        hint = "Send images, reports and other objects of a study; leave a disc's DICOMDIR out."
+    """The same as on an association."""
+    if meta.sop_class_uid == negotiation.MEDIA_DIRECTORY:
+        raise RefusedError(Reason.SOP_CLASS_NOT_SUPPORTED, "a DICOMDIR is not taken", MediaDirectoryError.hint)
+    if not negotiation.is_storage(meta.sop_class_uid):
+        hint = "Send images, reports and other objects of a study."
         raise RefusedError(Reason.SOP_CLASS_NOT_SUPPORTED, "an instance is of no storage SOP class", hint)
     if not negotiation.is_receivable(meta.transfer_syntax):
         hint = "Send the pixels themselves: this box cannot fetch them from a JPIP server."

@@ -29,6 +29,7 @@ STORAGE_COMMITMENT = "1.2.840.10008.1.20.1"  # Push Model
 MEDIA_CREATION = "1.2.840.10008.5.1.1.33"
 AVAILABILITY_NOTIFICATION = "1.2.840.10008.5.1.4.33"
 PERFORMED_STEP = "1.2.840.10008.3.1.2.3.3"  # of a modality
+MEDIA_DIRECTORY = "1.2.840.10008.1.3.10"  # a DICOMDIR says what else is on a disc, and is no image of a study
 UPS_PUSH = "1.2.840.10008.5.1.4.34.6.1"  # also the SOP class of each workitem, whatever the context (PS3.4 CC.3.1)
 UPS_WATCH = "1.2.840.10008.5.1.4.34.6.2"
 UPS_EVENT = "1.2.840.10008.5.1.4.34.6.4"  # of which the box is the provider, and calls

@@ -283,6 +283,20 @@ async def test_a_message_that_the_box_does_not_know_is_answered_in_kind(door: Do
         assert (await peer.store(b"still here")).status == 0
 
 
+async def test_a_dicomdir_is_refused_with_a_status_and_a_sentence_and_the_images_beside_it_are_taken(
+    door: Door,
+) -> None:
+    """As over HTTP: it says what else is on a disc, and names all of its patients."""
+    directory = "1.2.840.10008.1.3.10"
+    async with await RawPeer.call(door.port, contexts=((directory, LITTLE), (CT, LITTLE))) as peer:
+        answer = await peer.store(noise(3_000_000), uid="1.1", sop=directory)
+        assert (answer.status, answer.comment) == (0x0122, "dicomdir_refused")
+        assert (await peer.store(b"an image", uid="1.2")).status == 0
+    assert door.contents == [b"an image"]
+    (complaint,) = door.reception.complaints
+    assert complaint.summary == "a DICOMDIR is not taken"
+
+
 # -- a disk in trouble -------------------------------------------------------------------------------------------------
 
 
