@@ -1,6 +1,7 @@
 """Whom the box turned away: for the list of peers and, as security alerts, for the audit trail.
 
-One alert an hour for each sender and reason, and so many in all: whoever calls under ever new names must fill neither.
+One alert an hour for each sender and reason, and so many of a reason: whoever calls under ever new names must fill
+neither, and must not hide what else he does.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from appliance.ports import Transaction
 
 UNKNOWN_KEPT = 256  # senders that are listed for approval
 AN_HOUR_S = 3600.0
-MOST_AN_HOUR = 100
+MOST_AN_HOUR = 100  # of each kind
 TOO_MANY = "no more are recorded one by one in this hour"
 
 
@@ -25,7 +26,7 @@ class Alerts:
         self._unknown: deque[tuple[str, str, str]] = deque(maxlen=UNKNOWN_KEPT)  # AE title, address, state
         self._waiting: list[Event] = []
         self._hour = 0  # since 1970
-        self._seen: set[tuple[str, ...]] = set()  # in that hour
+        self._seen: dict[Kind, set[tuple[str, str]]] = {}  # in that hour
 
     def unknown_peer(self, ae_title: str, address: str, *, parked: bool) -> None:
         self._unknown.append((ae_title, address, "parked" if parked else "refused"))
@@ -37,11 +38,11 @@ class Alerts:
         if hour != self._hour:
             self._hour = hour
             self._seen.clear()
-        key = (event.kind, event.calling, event.address)
-        if key in self._seen or len(self._seen) >= MOST_AN_HOUR:
+        seen, key = self._seen.setdefault(event.kind, set()), (event.calling, event.address)
+        if key in seen or len(seen) >= MOST_AN_HOUR:
             return
-        self._seen.add(key)
-        last = len(self._seen) == MOST_AN_HOUR
+        seen.add(key)
+        last = len(seen) == MOST_AN_HOUR
         self._waiting.append(Event(**(vars(event) | {"why": TOO_MANY})) if last else event)
 
     def take(self) -> Callable[[Transaction], None] | None:

@@ -119,6 +119,19 @@ async def test_a_sender_that_is_turned_away_is_one_alert_an_hour(make_house: Mak
     assert "no more" in found[-1].why
 
 
+async def test_ever_new_names_do_not_hide_wrong_tokens(make_house: MakeHouse) -> None:
+    from appliance.errors import TokenWrongError
+    from tests.daemon.test_receiving import Peers, UnknownPeers, request
+
+    async with make_house() as box:
+        box.receiving.peers = Peers([], UnknownPeers.PARK)
+        box.start("receiving")
+        for n in range(200):
+            box.receiving.admit(request(f"SCAN{n}"), "10.66.6.6")
+        box.receiving.complained("10.66.6.6", TokenWrongError("5 times a wrong token"))
+        assert Kind.TOKENS_WRONG in {one.kind for one in await alerts(box)}
+
+
 async def test_a_wrong_certificate_and_a_flood_are_alerts_and_a_slip_of_the_protocol_is_not(box: House) -> None:
     from appliance.errors import CertificateWrongError, FloodError, ProtocolError
 
