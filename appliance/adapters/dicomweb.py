@@ -14,8 +14,11 @@ from contextlib import aclosing
 from functools import partial
 from http import HTTPStatus
 
-from aiohttp import HttpVersion11, web
+from aiohttp import HttpVersion11, StreamReader, web
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http import RawRequestMessage
 from aiohttp.http_exceptions import HttpProcessingError
+from yarl import URL
 
 from appliance.adapters.stow import Storing, TooManyError
 from appliance.adapters.web_admission import WHOLE_HINT, Admission, Admitted, Client, WebError
@@ -62,7 +65,7 @@ class DicomwebServer:
         self, addresses: tuple[tuple[str, int], ...], tls: ssl.SSLContext | None = None
     ) -> list[tuple[str, int]]:
         """The addresses that were bound, port 0 resolved."""
-        http = self._http = web.Server(self._answer)
+        http = self._http = web.Server(self._answer, request_factory=_request)
         handler = partial(
             _Handler,
             loop=asyncio.get_running_loop(),
@@ -215,8 +218,26 @@ def _refusal(error: WebError) -> web.Response:
     return response
 
 
+def _request(
+    message: RawRequestMessage,
+    payload: StreamReader,
+    protocol: web.RequestHandler,
+    writer: AbstractStreamWriter,
+    task: asyncio.Task[None],
+) -> web.BaseRequest:
+    """With the address's path alone. aiohttp would decode its host, and fails on many that a stranger may write."""
+    path = message.url.raw_path if message.url is not None else ""  # None: CONNECT in HTTP/0.9
+    message = message._replace(url=URL.build(path=path, encoded=True))
+    return web.BaseRequest(message, payload, protocol, writer, task, asyncio.get_running_loop())
+
+
 class _Handler(web.RequestHandler):
     """Words of ours also where aiohttp answers: its own name its version, and repeat what was sent."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        if self._task_handler is not None and isinstance(transport, asyncio.Transport):
+            self._task_handler.add_done_callback(partial(_ended, transport))
 
     def handle_error(
         self,
@@ -227,6 +248,16 @@ class _Handler(web.RequestHandler):
     ) -> web.StreamResponse:
         super().handle_error(request, status, exc, message)  # tells the log; raises where an answer has begun
         return _refusal(MALFORMED if status == HTTPStatus.BAD_REQUEST else FAULT)
+
+
+def _ended(transport: asyncio.Transport, task: asyncio.Task[None]) -> None:
+    """A fault of aiohttp itself ends a connection. That nobody looked at its task would end the box."""
+    error = None if task.cancelled() else task.exception()
+    if error is not None:
+        context = {"message": "a connection failed", "exception": error, "transport": transport}
+        task.get_loop().call_exception_handler(context)
+        _let_go(error)
+        transport.abort()
 
 
 class _Unexpected(logging.Handler):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import zlib
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -73,10 +74,46 @@ async def test_a_token_of_any_bytes_is_a_wrong_one(door: Door) -> None:
     assert len(door.reception.complaints) == 1
 
 
-@pytest.mark.parametrize("name", ["Content_Type", "Accept"])
-async def test_a_header_that_cannot_be_read_is_its_senders_fault(door: Door, name: str) -> None:
-    value = f"multipart/related; boundary*{'9' * 5000}=x"
-    assert (await door.post(multipart(file()), **{name: value})).status in (406, 415)
+@pytest.mark.parametrize(
+    "first",
+    [
+        b"GET http://xn--a/ HTTP/1.1\r\nHost: box\r\n\r\n",
+        b"GET http://xn--zz--/ HTTP/1.1\r\nHost: box\r\n\r\n",
+        b"CONNECT \nbox:443 HTTP/1.1\r\nHost: box\r\n\r\n",
+    ],
+)
+async def test_an_address_that_aiohttp_fails_on_ends_neither_the_connection_nor_the_box(
+    door: Door, first: bytes
+) -> None:
+    """It failed where nobody looks; and an error that nobody saw ends the box, for a stranger's one line."""
+    told: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+    assert (await said(door, first)).status == 401
+    await door.until(lambda: door.server._entrance.connections == 0)
+    gc.collect()
+    assert told == []
+
+
+async def test_a_fault_of_aiohttps_own_ends_its_connection_alone(door: Door) -> None:
+    def failing(*_: object) -> NoReturn:
+        raise ZeroDivisionError
+
+    told: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+    assert door.server._http is not None
+    door.server._http.request_factory = failing
+    async with await WebPeer.call(door.port) as peer:
+        await peer.head()
+        await peer.hung_up()
+    gc.collect()
+    assert [("transport" in context, type(context["exception"])) for context in told] == [(True, ZeroDivisionError)]
+
+
+@pytest.mark.parametrize(
+    "boundary", [f"boundary*{'9' * 5000}=x", 'boundary*=x; boundary*1="y"', 'boundary="x', "boundary="]
+)
+async def test_a_media_type_that_cannot_be_read_is_its_senders_fault(door: Door, boundary: str) -> None:
+    assert (await door.post(multipart(file()), Content_Type=f"multipart/related; {boundary}")).status == 400
 
 
 async def test_old_http_is_not_told_to_go_on(door: Door) -> None:
