@@ -16,7 +16,12 @@ from dataclasses import dataclass
 from appliance.errors import FloodError, ProtocolError, SlipwayError
 from appliance.ports import Reception
 
-FLOOD_TOLD_EVERY_S = 60.0  # of one address: a flood of connections must not become one of lines in the log
+TOLD_EVERY_S = 60.0  # of one address and fault: a flood of connections must not become one of lines in the log
+HINTS = {  # by OpenSSL's reason
+    "HTTP_REQUEST": "The sender calls with http://; it needs https://.",
+    "UNSUPPORTED_PROTOCOL": "The sender knows TLS 1.0 or 1.1 only; it needs 1.2 or 1.3.",
+    "TLSV1_ALERT_UNKNOWN_CA": "The sender does not trust this box's certificate: give it the authority's certificate.",
+}
 
 
 @dataclass(frozen=True)
@@ -45,7 +50,7 @@ class Entrance:
         self.limits = limits
         self._inside: Counter[str] = Counter()
         self._waiting: dict[Door, None] = {}  # without a request that was let in, in order of their coming
-        self._flooding: set[str] = set()  # addresses that were complained of lately
+        self._told: set[tuple[str, str]] = set()  # addresses, and of what was complained lately
 
     @property
     def connections(self) -> int:
@@ -69,7 +74,7 @@ class Entrance:
     def came(self, door: Door) -> bool:
         address = door.address
         if self._inside[address] >= self.limits.connections - self.connections and not self._make_room(address):
-            self._complain_of_flood(address, "it opens more connections for DICOMweb than it may")
+            self.complain(address, FloodError("it opens more connections for DICOMweb than it may"))
             return False
         self._inside[address] += 1
         self._waiting[door] = None
@@ -82,14 +87,15 @@ class Entrance:
         if self._inside[crowd] <= self._inside[address]:
             return False
         next(door for door in self._waiting if door.address == crowd).give_up()
-        self._complain_of_flood(crowd, "it opens connections for DICOMweb and asks for nothing")
+        self.complain(crowd, FloodError("it opens connections for DICOMweb and asks for nothing"))
         return True
 
-    def _complain_of_flood(self, address: str, why: str) -> None:
-        if address not in self._flooding:
-            self._flooding.add(address)
-            asyncio.get_running_loop().call_later(FLOOD_TOLD_EVERY_S, self._flooding.discard, address)
-            self.reception.complained(address, FloodError(why))
+    def complain(self, address: str, error: SlipwayError) -> None:
+        said = (address, error.code)
+        if said not in self._told:
+            self._told.add(said)
+            asyncio.get_running_loop().call_later(TOLD_EVERY_S, self._told.discard, said)
+            self.reception.complained(address, error)
 
     @contextmanager
     def serving(self, transport: asyncio.BaseTransport | None) -> Iterator[None]:
@@ -179,8 +185,8 @@ class Door(asyncio.Protocol):
     def _complain(self, error: OSError) -> None:
         if isinstance(error, ssl.SSLError):  # who only hangs up or says nothing is no news
             why = (error.reason or "the connection broke").replace("_", " ").lower()
-            hint = "The sender calls with https:// and trusts this box's certificate; docs/dicomweb.md."
-            self._entrance.reception.complained(self.address, ProtocolError(f"no TLS handshake: {why}", hint=hint))
+            hint = HINTS.get(error.reason or "", "Compare the sender's TLS settings with docs/dicomweb.md.")
+            self._entrance.complain(self.address, ProtocolError(f"no TLS handshake: {why}", hint=hint))
 
     def data_received(self, data: bytes) -> None:
         if self._http is None:

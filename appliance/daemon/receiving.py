@@ -132,7 +132,8 @@ class Receiving:
             self._some.set()
 
     def complained(self, address: str, error: SlipwayError, peer: Peer | None = None) -> None:
-        log.warning("from %s: %s. %s", address, error.summary, error.hint)
+        who = f"{peer.calling_ae_title} at {address}" if peer is not None else address
+        log.warning("from %s: %s. %s", who, error.summary, error.hint)
         if peer is not None:
             self._transfers.refused(peer, error.code)
         kind = ALERTS.get(type(error))

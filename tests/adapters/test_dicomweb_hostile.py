@@ -192,6 +192,11 @@ async def test_who_does_not_shake_hands_is_hung_up_on(open_door: Open, tls: Tls)
             await plain.hung_up()
         await door.until(lambda: door.reception.complaints)
         assert "no TLS handshake" in door.reception.complaints[0].summary
+        assert "https://" in door.reception.complaints[0].hint
+        async with await WebPeer.call(door.port) as again:
+            await again.head()
+            await again.hung_up()
+        assert len(door.reception.complaints) == 1, "a flood must not become one of lines in the log"
         await door.until(lambda: door.server._entrance.connections == 0)
 
 

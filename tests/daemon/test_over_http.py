@@ -6,6 +6,8 @@ import hashlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import pytest
+
 from appliance.adapters.dicomweb import DicomwebServer
 from appliance.adapters.web_admission import Client
 from appliance.adapters.web_door import Limits
@@ -51,12 +53,13 @@ async def test_a_request_is_one_transfer(box: House) -> None:
     assert transfer(end) == ("RIS", "SHARE", "127.0.0.1", 4, Outcome.SUCCESS, "")
 
 
-async def test_what_was_refused_is_counted_by_its_reason(box: House) -> None:
+async def test_what_was_refused_is_counted_by_its_reason(box: House, caplog: pytest.LogCaptureFixture) -> None:
     async with door(box) as port, await WebPeer.call(port) as peer:
         more = [b"PK\3\4" * 100, file("1.7", sop="1.2.840.10008.1.3.10"), b""]
         assert (await peer.post(body(images("A", 2), *more))).status == 202
         end = (await ended(box, 1))[-1]
     assert transfer(end)[3:] == (2, Outcome.MINOR_FAILURE, "2 refused (format_wrong), 1 refused (instance_refused)")
+    assert "from RIS at 127.0.0.1: a DICOMDIR is not taken." in caplog.text, "several senders may be behind one address"
 
 
 async def test_a_quota_of_a_sender_holds_over_http_too(make_house: MakeHouse) -> None:
