@@ -83,7 +83,7 @@ def test_nothing_is_cut_and_no_command_is_broken(language, dots):
         assert any(command in plain(piece) for piece in unbreakable(said.do)) or not command
 
 
-@pytest.mark.parametrize("language", RIGHT_TO_LEFT)
+@pytest.mark.parametrize("language", sorted(RIGHT_TO_LEFT))
 def test_commands_numbers_and_english_run_from_left_to_right_in_any_language(language):
     for became, text in ((Became.HELD, "--held"), (Became.SLIP_IS_OUT, "S-00042"), (Became.NOTHING_FOUND, "…42")):
         said = words(scanned_face(language, became))

@@ -6,7 +6,6 @@
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <elf.h>
-#include <errno.h>
 #include <stdarg.h>
 #include <string.h>
 #include <sys/ptrace.h>
@@ -27,12 +26,11 @@ long ptrace(enum __ptrace_request request, ...)
     void *what = va_arg(rest, void *);
     struct iovec *known = va_arg(rest, struct iovec *);
     va_end(rest);
-    long done = next(request, pid, what, known);
-    if (done == 0 || errno != EFAULT || (int)request != PTRACE_SETREGSET || what != (void *)NT_X86_XSTATE)
-        return done;
-    struct iovec all = {whole, sizeof whole};
-    if (next(PTRACE_GETREGSET, pid, what, &all) != 0 || all.iov_len < known->iov_len)
-        return -1;
+    if ((int)request != PTRACE_SETREGSET || what != (void *)NT_X86_XSTATE)
+        return next(request, pid, what, known);
+    struct iovec all = {whole, sizeof whole}; /* errno tells nothing here: signals come in between, and change it */
+    if (next(PTRACE_GETREGSET, pid, what, &all) != 0 || all.iov_len <= known->iov_len)
+        return next(request, pid, what, known);
     memcpy(whole, known->iov_base, known->iov_len);
     return next(PTRACE_SETREGSET, pid, what, &all);
 }
