@@ -18,7 +18,7 @@ NOT_AUTHORIZED, NO_SUCH_SOP_CLASS, SOP_CLASS_NOT_SUPPORTED, CANCELLED = 0x0124, 
 DESTINATION_UNKNOWN, NOT_THE_SOP_CLASS = 0xA801, 0xA900
 BUSY = range(0xA700, 0xA800)  # out of resources: to count, to send
 CANNOT_PROCESS = range(0xC000, 0xD000)
-AGAIN = "The box tries again by itself."
+AGAIN = "Try again in a few minutes; a pull that `slipway pull list` shows goes on by itself."
 
 REJECTED_FOR = {  # PS3.8 table 9-21, by source and reason
     (1, 3): "it does not know the box's AE title {calling}",
@@ -59,7 +59,7 @@ def failed(service: str, status: int | None, destination: str) -> SlipwayError:
     if status == CANCELLED:
         return PacsUnreachableError(f"the PACS stopped in the middle ({code})", hint=AGAIN)
     if status in BUSY:
-        return PacsUnreachableError(f"the PACS cannot do it now ({code})", hint=f"{AGAIN} Its own log tells why.")
+        return PacsUnreachableError(f"the PACS cannot do it now ({code})", hint=f"{AGAIN} The log of the PACS tells why.")
     summary, hint = f"the PACS cannot process {service} ({code})", "Its own log tells why."
     if status == DESTINATION_UNKNOWN:
         summary = f"the PACS does not know this box's AE title {destination} ({code})"
