@@ -475,7 +475,8 @@ SELECT * FROM effect WHERE kind IN (SELECT value FROM json_each(:kinds))
   AND NOT (kind = 'print-slip' AND EXISTS (
       SELECT 1 FROM effect AS other WHERE other.share = effect.share AND other.kind = 'destroy-link'))
   -- Nor before its patient's wristband has been scanned, where the profile asks for that.
-  AND NOT (kind = 'print-slip' AND EXISTS (SELECT 1 FROM slip WHERE slip.id = effect.slip AND slip.wristband = 1))
+  AND NOT (kind = 'print-slip' AND EXISTS (
+      SELECT 1 FROM slip WHERE slip.id = effect.slip AND slip.wristband = 1 AND slip.state = 'queued'))
 ORDER BY id LIMIT :limit;
 
 -- name: effect_done

@@ -12,7 +12,7 @@ from appliance.daemon.interlock import WRONG_IN_A_ROW, Scanning
 from appliance.errors import NotFoundError, NotPossibleError, ScannerUnreachableError
 from appliance.formats.audit import Kind, Outcome
 from tests.daemon.conftest import MakeHouse
-from tests.daemon.house import PATIENT_ID, House, Image, terms
+from tests.daemon.house import PATIENT_ID, QUIET_S, VISIT_S, House, Image, terms
 
 LOCKED = {"SHARE": terms(interlock=True)}
 A_FEW_POLLS_S = 0.3
@@ -120,6 +120,17 @@ async def test_a_release_is_recorded_with_who_asked(locked: House) -> None:
     assert said == {"released": ["S-00001"]}
     (event,) = [one for one in await locked.trail() if one.kind is Kind.SLIP_RELEASED]
     assert (event.slip, event.by) == ("S-00001", "ada")
+
+
+async def test_a_slip_that_was_replaced_while_it_waited_keeps_nothing_of_its_share(locked: House) -> None:
+    await locked.send(Image())
+    await at_interlock(locked, 1)
+    await locked.operating.command("slips-reprint", {"number": "S-00001", "why": "lost"})
+    await at_interlock(locked, 1)
+    assert await locked.interlock.scanned(BAND_OF_A) == ["S-00002"]
+    await locked.settled()
+    locked.clock.advance(VISIT_S + QUIET_S)
+    await locked.until_rows("shares", lambda rows: rows[0]["state"] == "closed", limit=1, step_s=1.0)
 
 
 async def test_two_patients_with_one_id_are_never_released_by_one_scan(locked: House) -> None:
