@@ -83,11 +83,14 @@ class Claims:
 
     def end(self, tx: Transaction, source: Source, uid: str) -> list[bytes]:
         """Its list counts from now on; keys of the studies that this concerns."""
-        key = self.key(source, uid)
-        tx.do("end_claim", source=str(source), claim_key=key)
-        study_key = tx.one("claim_by_key", source=str(source), claim_key=key)["study_key"]
-        if study_key is not None:
-            return [study_key]
+        tx.do("end_claim", source=str(source), claim_key=self.key(source, uid))
+        return self._concerned(tx, source, self.key(source, uid))
+
+    @staticmethod
+    def _concerned(tx: Transaction, source: Source, key: bytes) -> list[bytes]:
+        row = tx.first("claim_by_key", source=str(source), claim_key=key)
+        if row is not None and row["study_key"] is not None:
+            return [row["study_key"]]
         return [row["study_key"] for row in tx.all("studies_of_claim", source=str(source), claim_key=key)]
 
     def forget_old(self, tx: Transaction) -> None:
@@ -124,8 +127,11 @@ class Claims:
             sop_key, study_key = self._sealer.index("instance", uid), self.study_key(study_uid)
             tx.do("retract_announced", sop_key=sop_key, study_key=study_key)
 
-    def withdraw(self, tx: Transaction, source: Source, uid: str) -> None:
+    def withdraw(self, tx: Transaction, source: Source, uid: str) -> list[bytes]:
+        """It claims nothing any more; keys of the studies that others have to be heard about."""
+        concerned = self._concerned(tx, source, self.key(source, uid))
         tx.do("drop_claims", source=str(source), claim_key=self.key(source, uid))
+        return concerned
 
     def of_study(self, tx: Transaction, study: Row) -> list[Claim]:
         """One a source: lists of several notifications or performed steps are parts of one."""

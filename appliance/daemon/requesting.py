@@ -194,7 +194,8 @@ class Requesting:
         if request.state is RequestState.CREATING and not self.take_back(tx, request):
             return False
         if self._requests.advance(tx, request, RequestEvent.CANCELLED, info, by=by) is RequestState.CANCELLED:
-            self._claims.withdraw(tx, Source.MEDIA_CREATION, request.uid)
+            for study_key in self._claims.withdraw(tx, Source.MEDIA_CREATION, request.uid):
+                self._judging.heard(tx, study_key)
             if request.row["share"] is not None:
                 self._put_on_slip(tx, request.row["share"])
         return True

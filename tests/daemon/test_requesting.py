@@ -13,6 +13,7 @@ from appliance.daemon.judging import Named
 from appliance.daemon.minting import When
 from appliance.daemon.requesting import MISSING_FOR_S
 from appliance.daemon.requests import Request, Wish
+from tests.daemon import asking
 from tests.daemon.conftest import MakeHouse
 from tests.daemon.house import QUIET_S, VISIT_S, House, Image, images, terms
 from tests.fakes.slip_printers import PaperOutPrinter
@@ -194,6 +195,20 @@ async def test_what_was_taken_back_can_be_asked_for_again(make_house: MakeHouse)
         await box.settled()
         assert set(box.opened().datasets) == {Image().uid}
         assert len(box.vault.live_links) == 1
+
+
+async def test_what_was_taken_back_leaves_the_word_to_others(make_house: MakeHouse) -> None:
+    async with make_house(profiles={"SHARE": terms(when=When.REQUEST)}, printer=PaperOutPrinter()) as box:
+        box.start()
+        await asking.announce(box, *images("A", 3))
+        await box.send(*images("A", 2))
+        await asking.create(box, *images("A", 2))
+        await asking.initiate(box)
+        await box.until_rows("studies", lambda rows: rows[0]["state"] == "complete", share=1, step_s=0.3)
+        await asking.cancel(box)
+        box.clock.advance(QUIET_S + 1)
+        (study,) = await box.until_rows("studies", lambda rows: rows[0]["state"] == "quiet", share=1, step_s=0.3)
+        assert study["source"] == "2 of 3 images, as the PACS announced them; 1 missing"
 
 
 async def test_a_clock_that_goes_back_keeps_no_request_waiting(robot: House) -> None:
