@@ -5,16 +5,27 @@ from __future__ import annotations
 import asyncio
 import json
 from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from appliance.core.release_rules import ReleaseRules
+from appliance.daemon.event_reports import EventReports
 from appliance.daemon.facing import face, pin_face
-from appliance.daemon.minting import When
+from appliance.daemon.minting import LinkTerms, When
+from appliance.daemon.pacs_parts import pacs_parts
 from appliance.daemon.paper import MOST_COPIES, STAFF_SLIP, process_id
+from appliance.daemon.peers import KnownPeer
+from appliance.daemon.placing import ProfileRules
 from appliance.daemon.printing import Printing
+from appliance.daemon.quotas import Quota
+from appliance.daemon.request_desk import RequestDesk
+from appliance.daemon.request_parts import RequestParts
 from appliance.formats.envelope import FactorKind
+from appliance.formats.sealed import Sealer
 from appliance.ports import PrintJob, Row
-from tests.daemon.house import House, Parts, house, terms
+from tests.daemon.house import KEY, VISIT_S, House, Parts, house, terms
+from tests.machine.archive import Archive, ArchiveLine, Deliver, Ear, EarLine
 from tests.machine.disks import CutJournal, RestlessSpool
 from tests.machine.world import Mains, PrinterLine, StrictVault, Time, Tray, VaultLine
 
@@ -25,6 +36,33 @@ PROFILES = {
     "LATER": terms(factor=FactorKind.NONE, when=When.COMPLETE),
     "ROBOT": terms(factor=FactorKind.NONE, when=When.REQUEST),
 }
+RECEIVERS = ("RIS", "PORTAL")  # that it can call
+MOST_OF_CT1, MOST_BYTES = 4_000, 8_000  # six images, and twice as many
+ARCHIVE_LOOK_S = 2.0
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What one box has and another has not."""
+
+    wristband: bool = False  # SHARE prints only when the patient's was scanned
+    report: bool = False  # LATER holds a study until it has one
+    approvals: int = 0  # that ROBOT wants
+    quotas: bool = False
+    archive: bool = True  # one that it may ask
+
+    @property
+    def profiles(self) -> dict[str, LinkTerms]:
+        return PROFILES | {"SHARE": replace(PROFILES["SHARE"], interlock=self.wristband)}
+
+    @property
+    def rules(self) -> dict[str, ProfileRules]:
+        later, robot = ReleaseRules(hold_for_report=self.report), ReleaseRules(approvals=self.approvals)
+        return {"LATER": ProfileRules(VISIT_S, release=later), "ROBOT": ProfileRules(VISIT_S, release=robot)}
+
+    def limits(self) -> list[Quota]:
+        ct1 = Quota(KnownPeer.of("CT1", "10.20.0.0/16"), MOST_OF_CT1)
+        return [ct1, Quota(None, MOST_BYTES)] if self.quotas else []
 
 
 class Wordings(Printing):
@@ -53,8 +91,13 @@ class Box:
     journal: CutJournal
     spool: RestlessSpool
     mains: Mains
+    limits: list[Quota]
 
-    def __init__(self, folder: Path, vault: StrictVault, tray: Tray, time: Time) -> None:
+    def __init__(self, folder: Path, vault: StrictVault, tray: Tray, time: Time, archive: Archive, ear: Ear) -> None:
+        self.settings = Settings()
+        self.deliver: Deliver  # of whoever sends to it
+        self.archive = archive
+        self.ear = ear
         self.folder = folder
         self.vault = vault
         self.tray = tray
@@ -86,12 +129,16 @@ class Box:
             sweep_every_s=1.0,
             vault_now=line.known_now,
         )
+        self.limits = self.settings.limits()
         outside: dict[str, Any] = {"vault": line, "printer": PrinterLine(self.tray, mains)}
         self.house = await self._life.enter_async_context(
             house(
                 self.folder,
                 **outside,
-                profiles=PROFILES,
+                profiles=self.settings.profiles,
+                rules=self.settings.rules,
+                quotas=self.limits,
+                receivers=RECEIVERS,
                 clock=self.time,
                 file_bytes=FILE_BYTES,
                 last_slip_s=25.0,
@@ -101,7 +148,47 @@ class Box:
             )
         )
         await self.house.recover()
+        if self.settings.archive:
+            self._plug_in_archive()
+        self._tell_subscribers()
         self.house.start()
+
+    def _plug_in_archive(self) -> None:
+        """As `compose` does."""
+        house, sealer = self.house, Sealer(KEY)
+        desk = RequestDesk(house.journal, house.requests, house.requesting, house.bell)
+        wishes = RequestParts(house.claims, house.judging, house.requests, house.requesting, house.serving, desk)
+        parts = pacs_parts(
+            house.journal,
+            ArchiveLine(self.archive, self.mains, self.deliver),
+            "PACS",
+            wishes,
+            house.transfers,
+            house.transitions.trail,
+            sealer,
+            house.bell,
+            self.time,
+            [*PROFILES],
+            check_again_s=10.0,
+            every_s=ARCHIVE_LOOK_S,
+        )
+        house.requesting._can_pull = True
+        house.sweeping._is_pending = parts.is_pending
+        house.operating.also(parts.desk.commands)
+        house.tasks |= {f"archive {n}": asyncio.create_task(work) for n, work in enumerate(parts.workers())}
+
+    def _tell_subscribers(self) -> None:
+        house = self.house
+        reports = EventReports(
+            house.journal,
+            house.requests,
+            EarLine(self.ear, self.mains),
+            house.bell,
+            self.time.monotonic,
+            look_every_s=ARCHIVE_LOOK_S,
+            pause_s=lambda _: 30.0,
+        )
+        house.tasks["reports"] = asyncio.create_task(reports.run())
 
     def _handle(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """As `daemon.run.watch_callbacks` does, which ends the box by it."""

@@ -25,7 +25,8 @@ from appliance.errors import SlipwayError
 from appliance.formats.spool_frame import Receipt
 from appliance.ports import Incoming, Peer
 from tests.fakes.spool import arrival
-from tests.machine.box import PROFILES, Box
+from tests.machine.archive import Archive, Ear, Temper
+from tests.machine.box import PROFILES, Box, Settings
 from tests.machine.invariants import Invariants
 from tests.machine.oracle import Acknowledged, Oracle
 from tests.machine.pictures import Picture, Twist, picture
@@ -41,6 +42,15 @@ AGES = {"half an hour and more": 35 * MINUTE, "a visit": 13 * HOUR, "a week": 8 
 JUMPS = {"an hour": HOUR, "an hour back": -HOUR, "ten years": 3650 * DAY, "ten years back": -3650 * DAY}
 twists = st.sampled_from([Twist.NONE] * 8 + list(Twist)[1:])
 soon = st.sampled_from([0.0, 0.0, 0.5, 2.0])
+seldom = st.sampled_from([False, False, True])
+boxes = st.builds(
+    Settings,
+    wristband=seldom,
+    report=seldom,
+    approvals=st.sampled_from([0, 0, 1, 2]),
+    quotas=seldom,
+    archive=st.sampled_from([True, True, False]),
+)
 
 
 class Department(RuleBasedStateMachine):
@@ -54,14 +64,17 @@ class Department(RuleBasedStateMachine):
         self.oracle = Oracle()
         self.peers: list[Peer] = []
         self.announcements = 0
-        self.box = Box(self.folder, StrictVault(self.time), self.tray, self.time)
+        self.archive, self.ear = Archive(), Ear()
+        self.box = Box(self.folder, StrictVault(self.time), self.tray, self.time, self.archive, self.ear)
+        self.box.deliver = self._deliver
         self.truth = Invariants(self.box, self.oracle)
 
     def run(self, work: Coroutine[Any, Any, Any]) -> Any:
         return self.loop.run_until_complete(work)
 
-    @initialize()
-    def the_box_is_switched_on(self) -> None:
+    @initialize(settings=boxes)
+    def the_box_is_switched_on(self, settings: Settings) -> None:
+        self.box.settings = settings
         self.run(self.box.start())
 
     # -- senders -------------------------------------------------------------------------------------------------------
@@ -92,13 +105,15 @@ class Department(RuleBasedStateMachine):
         power_fails: Moment | None = None,
     ) -> None:
         self.box.mains.strikes_at = power_fails or self.box.mains.strikes_at
-        self.run(self._arrive(profile, [(patient, study, number, twist) for number in range(1, images + 1)]))
+        several = [picture(patient, study, number, twist, profile, "CT1") for number in range(1, images + 1)]
+        self.run(self._send(profile, several, "CT1"))
         self._then(then)
 
-    async def _arrive(self, profile: str, several: list[tuple[str, str, int, Twist]]) -> None:
-        peer = self.box.house.call("CT1", profile)
+    async def _send(self, profile: str, several: list[Picture], sender: str) -> None:
+        """On an association of its own."""
+        peer = self.box.house.call(sender, profile)
         for one in several:
-            await self._store(peer, picture(*one, profile, "CT1"))
+            await self._store(peer, one)
         self.box.house.receiving.closed(peer)
 
     @precondition(lambda self: self.peers)
@@ -115,23 +130,46 @@ class Department(RuleBasedStateMachine):
         self.run(self._store(peer, picture(patient, study, number, twist, peer.called_ae_title, peer.calling_ae_title)))
         self._then(then)
 
-    async def _store(self, peer: Peer, what: Picture) -> None:
+    async def _store(self, peer: Peer, what: Picture) -> asyncio.Future[None] | None:
+        """Whose result is there when the image is acknowledged; None: the box refuses it."""
+        receiving = self.box.house.receiving
+        refusal = receiving.refuse(peer)
+        self.truth.promises.has_room(peer, refused=refusal is not None)
+        if refusal is not None:
+            receiving.complained(peer.address, refusal, peer)
+            return None
         incoming = self.box.spool.begin()
         incoming.write(memoryview(what.data))
         self.oracle.send(what)
-        self._finish(incoming, what, peer)
+        return self._finish(incoming, what, peer)
 
-    def _finish(self, incoming: Incoming, what: Picture, peer: Peer) -> None:
+    def _finish(self, incoming: Incoming, what: Picture, peer: Peer) -> asyncio.Future[None]:
         box = self.box
-        circumstances = arrival(what.uid, called_ae_title=peer.called_ae_title, calling_ae_title=peer.calling_ae_title)
+        titles = {"called_ae_title": peer.called_ae_title, "calling_ae_title": peer.calling_ae_title}
+        circumstances = arrival(what.uid, sop_class_uid=what.sop_class, address=peer.address, **titles)
+        answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
         def done(receipt: Receipt | None, error: Exception | None) -> None:
             assert receipt is not None, error
             box.house.receiving.stored(receipt, peer)
             ciphertext = b"".join(map(box.spool.read, receipt.pieces))
             self.oracle.acknowledge(Acknowledged(what, receipt, ciphertext))
+            if not answered.done():  # else whoever waited for it is gone
+                answered.set_result(None)
 
         incoming.finish(circumstances, done)
+        return answered
+
+    async def _deliver(self, what: Picture) -> bool:
+        """By the archive, on an association of its own."""
+        peer = self.box.house.call(what.sender, what.profile, "10.20.0.9")
+        try:
+            answered = await self._store(peer, what)
+            if answered is not None:
+                await answered
+        finally:
+            self.box.house.receiving.closed(peer)
+        return answered is not None
 
     @rule()
     def the_disk_stalls(self) -> None:
@@ -272,6 +310,8 @@ class Department(RuleBasedStateMachine):
         self.box.mains.spare()
         self.box.vault.turn(Line.UP)
         self.tray.turn(Mood.GOOD)
+        self.archive.turn(Temper.GOOD)
+        self.ear.deaf = False
         await self._catch_up()
         while self.peers:
             await self._hang_up(0)
@@ -286,7 +326,11 @@ class Department(RuleBasedStateMachine):
         while left := self.truth.settled():
             assert self.loop.time() < end, f"the box does not come to rest: {left}"
             await self.box.work(10.0)
-            for number in [one.split()[1] for one in left if one.endswith(("overdue", "unconfirmed"))]:
-                said = "slips-release" if f"slip {number} overdue" in left else "slips-confirm"
-                with suppress(SlipwayError):  # it was voided meanwhile
-                    await self.box.house.operating.command(said, {"number": number})
+            await self._attend(left)
+
+    async def _attend(self, left: list[str]) -> None:
+        """Staff do what the box waits for."""
+        for number in [one.split()[1] for one in left if one.endswith(("overdue", "unconfirmed"))]:
+            said = "slips-release" if f"slip {number} overdue" in left else "slips-confirm"
+            with suppress(SlipwayError):  # it was voided meanwhile, or waits for a wristband
+                await self.box.house.operating.command(said, {"number": number})

@@ -23,17 +23,23 @@ from appliance.formats.audit import Kind, Outcome, Record
 from appliance.formats.envelope import FactorKind, LinkKeys, factor_bytes
 from appliance.formats.manifest import Manifest
 from appliance.formats.sealed import Sealer
-from appliance.ports import ServiceAnswer
 from tests.daemon.house import KEY
 from tests.fakes.vault import StoredLink, StoredShare
-from tests.machine import pacs
 from tests.machine.box import Box
 from tests.machine.oracle import STAFF, Acknowledged, Oracle
-from tests.machine.pacs import Disc
 from tests.machine.pictures import BIRTH_DATES, Picture
+from tests.machine.promises import Promises
 from tests.machine.world import Sheet, StrictVault, TimedShare
 
-COMMANDED = (Kind.SHARE_REVOKED, Kind.SHARE_RELEASED, Kind.SLIP_REPRINTED, Kind.LINK_EXTENDED, Kind.SHARE_SHOWN)
+COMMANDED = (
+    Kind.SHARE_REVOKED,
+    Kind.SHARE_RELEASED,
+    Kind.SLIP_REPRINTED,
+    Kind.LINK_EXTENDED,
+    Kind.SHARE_SHOWN,
+    Kind.SLIP_RELEASED,
+    Kind.PACS_QUERIED,
+)
 
 
 class Invariants:
@@ -55,25 +61,25 @@ class Invariants:
         self._files: set[int] = set()
         self._checked_sheets = 0
         self._records: list[Record] = []
-        box.tray.look = self._is_the_only_one
+        self.promises = Promises(box, oracle, self)
+        box.tray.look = self._comes_out
 
     def check(self) -> None:
         self._vault.sweep()
-        self._note_journal()
+        self.note_journal()
         self._papers()  # I3, I4
         self._no_share_twice()  # I3
         self._nothing_of_a_held_share_is_out()
         self._acknowledged_is_there()  # I1
         assert not self._vault.broken_promises, self._vault.broken_promises  # I5
         assert not self._box.unexpected, self._box.unexpected  # I12: such an error ends the box
-        self._nothing_unasked_is_printed()
-        self._verdicts_are_honest()
+        self.promises.check()
         self._disk()  # I8
         self._trail()  # I10
 
     # -- what the journal says, where nobody else can know ---------------------------------------------------------
 
-    def _note_journal(self) -> None:
+    def note_journal(self) -> None:
         look = self._box.journal.look
         ids = {row["id"]: row["share_id"] for row in look("SELECT id, share_id FROM share")}
         for row in look("SELECT stream_id, share FROM instance"):
@@ -104,9 +110,12 @@ class Invariants:
                     self._opens(slip, url, *found)
         assert all(count == 1 for count in live.values()), "two slips of one share work"
 
-    def _is_the_only_one(self, sheet: Sheet) -> None:
-        """At the moment at which it leaves the printer: no other slip of its share works."""
+    def _comes_out(self, sheet: Sheet) -> None:
+        """At the moment at which it leaves the printer: no other slip of its share works, and somebody wants it."""
         found = self.at_vault(sheet.face["url"])
+        if found is not None:
+            self.note_journal()
+            self.promises.may_come_out(sheet, found[0])
         for url in {other.face["url"] for other in self._box.tray.sheets} - {sheet.face["url"]}:
             other = self.at_vault(url)
             if found and other and other[0] == found[0]:
@@ -197,10 +206,10 @@ class Invariants:
             self._read_back()
         for one in self._oracle.acknowledged:
             assert self._where(one), (
-                f"{one.picture} was acknowledged and is nowhere: {self._story_of(self._share_of(one))}"
+                f"{one.picture} was acknowledged and is nowhere: {self.story_of(self.share_of(one))}"
             )
 
-    def _story_of(self, share_id: bytes) -> list[str]:
+    def story_of(self, share_id: bytes) -> list[str]:
         return [
             row["what"]
             for row in self._box.journal.look(
@@ -212,18 +221,18 @@ class Invariants:
     def _read_back(self) -> None:
         """What a cut left on the disk."""
         self._life = self._box.lives
-        for one in filter(self._is_spooled, self._oracle.acknowledged):
+        for one in filter(self.is_spooled, self._oracle.acknowledged):
             read = b"".join(map(self._box.spool.read, one.receipt.pieces))
             assert read == one.ciphertext, f"{one.picture} was acknowledged and is not as it was"
 
     def _where(self, one: Acknowledged) -> str:
-        share_id = self._share_of(one)
-        if any(self._is_spooled(other) for other in self._alike[one.picture.data] if self._share_of(other) == share_id):
+        share_id = self.share_of(one)
+        if any(self.is_spooled(other) for other in self._alike[one.picture.data] if self.share_of(other) == share_id):
             return "in the spool"
         for share_id, share in self._vault.shares.items():
             if not share.deleted and one.picture.data in self.contents(share_id, share):
                 return "at the vault"
-        share_id = self._share_of(one)
+        share_id = self.share_of(one)
         if self._waits_for_its_list(one, share_id):
             return "at the vault, and the journal has its key: the list of it is owed"
         if share_id in self._oracle.revoked:
@@ -239,7 +248,7 @@ class Invariants:
         share = self._vault.shares.get(share_id)
         if not owed or share is None or share.deleted:
             return False
-        copies = [other.ciphertext for other in self._alike[one.picture.data] if self._share_of(other) == share_id]
+        copies = [other.ciphertext for other in self._alike[one.picture.data] if self.share_of(other) == share_id]
         return any(copy in stored for stored in share.objects.values() for copy in copies)
 
     def _never_asked_for(self) -> set[bytes]:
@@ -258,10 +267,10 @@ class Invariants:
         )
         return {row["share_id"] for row in rows}
 
-    def _share_of(self, one: Acknowledged) -> bytes:
+    def share_of(self, one: Acknowledged) -> bytes:
         return self._shares.get(one.receipt.stream_id, b"")
 
-    def _is_spooled(self, one: Acknowledged) -> bool:
+    def is_spooled(self, one: Acknowledged) -> bool:
         return all(piece.file_number in self._files for piece in one.receipt.pieces)
 
     def _died_of_age(self, share_id: bytes) -> bool:
@@ -293,6 +302,11 @@ class Invariants:
         for row in self._box.journal.look("SELECT share_id, doubt FROM share WHERE state = 'held'"):
             if row["doubt"] not in (Doubt.LINK_REFUSED, Doubt.HELD_BACK):
                 assert row["share_id"] not in self._vault.shares, "something of a held share is at the vault"
+        for url in {sheet.face["url"] for sheet in self._box.tray.sheets}:
+            found = self.at_vault(url)
+            if found is not None and self._vault.is_live(found[0], found[2]) and not self._is_dying(found[2]):
+                state = self._box.journal.look("SELECT state FROM share WHERE share_id = ?", found[0])[0]["state"]
+                assert state in (ShareState.OPEN, ShareState.CLOSED), f"a slip of a share that is {state} works"
 
     # -- disk ------------------------------------------------------------------------------------------------------
 
@@ -313,7 +327,7 @@ class Invariants:
         numbers = [record.number for record in self._records]
         assert numbers == [*range(1, len(numbers) + 1)], "records are missing"
         self._printed_once()
-        counts = Counter(record.event.kind for record in self._records if record.event.by == STAFF)
+        counts = Counter(record.event.kind for record in self._records if record.event.by in STAFF)
         for kind in COMMANDED:
             least, most = self._oracle.asked[kind], self._oracle.asked[kind] + self._oracle.perhaps[kind]
             assert least <= counts[kind] <= most, f"{counts[kind]} records of {kind}, asked for {least} to {most} times"
@@ -334,75 +348,6 @@ class Invariants:
         verdict = await house.transitions.trail.verify(house.journal)
         assert not verdict.faults, verdict.faults
 
-    # -- what others were told -------------------------------------------------------------------------------------
-
-    def believes(self, disc: Disc, answer: ServiceAnswer) -> None:
-        """What a PACS may rely on when it asks after its disc."""
-        if answer.status:
-            assert disc.cancelled or disc.old or not disc.created, f"{disc.uid} was created and is not known"
-            return
-        said, info = pacs.status(answer)
-        here = {one.picture.uid for one in self._of_profile(disc.profile)}
-        here |= {picture.uid for picture in self._oracle.unanswered if said == "DONE"}
-        if said == "DONE" and not disc.old:
-            gone = {one.picture.uid for one in self._of_profile(disc.profile) if not self._is_spooled(one)}
-            up = {
-                one.uid
-                for share_id, share in self._vault.shares.items()
-                for one in self.contents(share_id, share).values()
-            }
-            lost = disc.uids & gone - up
-            assert disc.uids <= here, f"{disc.uid} is done without {disc.uids - here}"
-            assert not lost or self._oracle.revoked, f"{disc.uid} is done, and {lost} are not at the vault"
-        if said == "FAILURE":
-            assert info != "NO_INSTANCE" or disc.old or not disc.uids <= here or self._oracle.revoked, (
-                "all of it is here"
-            )
-            assert info in ("NO_INSTANCE", "NOT_SUPPORTED", "PROC_FAILURE"), f"a failure that is none: {info}"
-
-    def _of_profile(self, profile: str) -> list[Acknowledged]:
-        return [one for one in self._oracle.acknowledged if one.picture.profile == profile]
-
-    def _nothing_unasked_is_printed(self) -> None:
-        uids = {uid for disc in self._oracle.discs if disc.perhaps_initiated for uid in disc.uids}
-        asked = {self._sealer.index("instance", uid) for uid in uids}
-        held: dict[bytes, set[bytes]] = defaultdict(set)
-        for one in self._of_profile("ROBOT"):
-            held[self._share_of(one)].add(self._sealer.index("instance", one.picture.uid))
-        for row in self._box.journal.look(  # what was durable and never acknowledged is there as well
-            "SELECT share_id, sop_key FROM share JOIN instance ON instance.share = share.id WHERE profile = 'ROBOT'"
-        ):
-            held[row["share_id"]].add(row["sop_key"])
-        for row in self._box.journal.look(
-            "SELECT share_id, number FROM share JOIN slip ON slip.share = share.id WHERE profile = 'ROBOT'"
-        ):
-            assert self._oracle.unasked or held[row["share_id"]] & asked, f"nobody asked for {row['number']}"
-
-    def _verdicts_are_honest(self) -> None:
-        """Never complete while something is missing that the best source names."""
-        perhaps = {picture.uid for picture in self._oracle.unanswered}
-        look = self._box.journal.look
-        for row in look(
-            "SELECT study.study_key, share.share_id FROM study JOIN share ON share.id = study.share "
-            "WHERE study.state = 'complete' AND share.state IN ('open', 'held')"
-        ):
-            share = [one.picture for one in self._oracle.acknowledged if self._share_of(one) == row["share_id"]]
-            study = {one.uid for one in share if self._key_of(one) == row["study_key"]} | perhaps
-            discs = [
-                disc for disc in self._oracle.discs if (disc.initiated or disc.perhaps_initiated) and disc.uids & study
-            ]
-            for disc in discs:
-                missing = disc.uids - perhaps - {one.picture.uid for one in self._oracle.acknowledged}
-                sure = disc.initiated and not (disc.cancelled or disc.old) and disc.uids & (study - perhaps)
-                assert not (sure and missing), f"complete without {missing}, which {disc.uid} names"
-            for one in [] if discs else self._oracle.announced:
-                if self._sealer.index("study", one.study_uid) == row["study_key"]:
-                    missing = one.uids - study
-                    assert not missing, f"complete without {missing}, as announced: {self._story_of(row['share_id'])}"
-
-    def _key_of(self, picture: Picture) -> bytes:
-        return self._sealer.index("study", picture.study_uid)
-
     # -- quiescence ------------------------------------------------------------------------------------------------
 
     def settled(self) -> list[str]:
@@ -415,11 +360,12 @@ class Invariants:
                 "SELECT number, state FROM slip WHERE state IN ('queued', 'overdue', 'printing', 'unconfirmed')"
             )
         ]
+        left += self.promises.reports_due()
         left += [
             f"request {row['id']} {row['state']}"
             for row in look(
                 "SELECT id, state FROM request WHERE state IN ('pending', 'creating') "
-                "AND NOT EXISTS (SELECT 1 FROM share WHERE state = 'held')"
+                "AND NOT EXISTS (SELECT 1 FROM share WHERE state = 'held' AND share.profile = request.profile)"
             )
         ]
         left += [
@@ -451,7 +397,7 @@ class Invariants:
             share = self._vault.shares[share_id]
             if self._died_of_age(share_id) or any(self._aged(share, link) for link in share.links.values()):
                 continue
-            assert share_id in live, f"no slip of share {row['id']} works: {self._story_of(share_id)}"
+            assert share_id in live, f"no slip of share {row['id']} works: {self.story_of(share_id)}"
             due = {
                 one.picture.data
                 for one in self._oracle.acknowledged

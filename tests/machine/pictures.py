@@ -29,6 +29,7 @@ CHANGES: dict[Twist, dict[str, object]] = {
     Twist.NO_ID: {"patient_id": " "},
 }
 BIRTH_DATES = ("19700131", "19710131")
+STRUCTURED_REPORT = "1.2.840.10008.5.1.4.1.1.88.11"
 
 
 @dataclass(frozen=True)
@@ -40,13 +41,22 @@ class Picture(Image):
         return f"1.2.826.4711.{ord(self.study_of or self.patient)}.{self.study}"
 
     @property
+    def is_report(self) -> bool:
+        return self.sop_class == STRUCTURED_REPORT
+
+    @property
+    def wristband(self) -> str:
+        """What their patient's shows; "" where they bear no Patient ID."""
+        return (self.patient_id or f"{PATIENT_ID}-{self.patient}").strip()
+
+    @property
     def data(self) -> bytes:
         return _encoded(self)
 
     @property
     def person(self) -> tuple[str, str, str]:
         """As whoever made it means it. Without an ID, nobody's."""
-        return (self.patient_id or f"{PATIENT_ID}-{self.patient}").strip(), self.name + self.patient, self.birth_date
+        return self.wristband, self.name + self.patient, self.birth_date
 
     def __repr__(self) -> str:
         return f"{self.patient}{self.study}.{self.number}"
@@ -55,6 +65,11 @@ class Picture(Image):
 @cache
 def _encoded(picture: Picture) -> bytes:
     return picture.dataset
+
+
+def report(patient: str, study: str, profile: str, sender: str) -> Picture:
+    """Of a study: what some profiles wait for."""
+    return Picture(patient=patient, study=study, series=9, profile=profile, sender=sender, sop_class=STRUCTURED_REPORT)
 
 
 def picture(patient: str, study: str, number: int, twist: Twist, profile: str, sender: str) -> Picture:

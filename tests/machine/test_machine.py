@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from tests.machine.visitors import VisitedDepartment
+from tests.machine.everybody import Hospital
 
 SEQUENCES, STEPS = 200, 30
 SEQUENCES_LONG, STEPS_LONG = 5000, 50
@@ -24,11 +24,11 @@ usual = partial(
 
 def test_200_sequences_break_no_invariant() -> None:
     some = usual(max_examples=SEQUENCES, stateful_step_count=STEPS, derandomize=True)
-    run_state_machine_as_test(VisitedDepartment, settings=some)
+    run_state_machine_as_test(Hospital, settings=some)
 
 
 @pytest.mark.long
 @pytest.mark.timeout(3000)
 def test_5000_sequences_break_no_invariant() -> None:
     many = usual(max_examples=SEQUENCES_LONG, stateful_step_count=STEPS_LONG)
-    run_state_machine_as_test(VisitedDepartment, settings=many)
+    run_state_machine_as_test(Hospital, settings=many)
