@@ -64,6 +64,18 @@ async def test_an_instance_that_never_comes_is_named_with_its_reason(robot: Hous
     assert failed == [(Image(number=2).uid, 0x0112)]
 
 
+async def test_what_came_to_another_profile_is_missing(make_house: MakeHouse) -> None:
+    async with make_house(profiles={"SHARE": terms(when=When.REQUEST), "OTHER": terms()}) as box:
+        box.start()
+        await box.send(Image(profile="OTHER"))
+        await create(box, Image())
+        await initiate(box)
+        await box.settled()
+        box.clock.advance(MISSING_FOR_S)
+        told = await until_told(box, "FAILURE")
+        assert [item.ReferencedSOPInstanceUID for item in told.FailedSOPSequence] == [Image().uid]
+
+
 @pytest.mark.parametrize(
     ("status", "info"),
     [
