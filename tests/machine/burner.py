@@ -19,8 +19,11 @@ class Burner(Visited):
         study=st.sampled_from("112"),
         images=st.integers(1, 3),
         of_two_patients=st.sampled_from([False, False, False, True]),
+        at_once=st.booleans(),
     )
-    def the_pacs_wants_a_disc(self, profile: str, patient: str, study: str, images: int, of_two_patients: bool) -> None:
+    def the_pacs_wants_a_disc(
+        self, profile: str, patient: str, study: str, images: int, of_two_patients: bool, at_once: bool = False
+    ) -> None:
         numbers = range(1, images + 1)
         several = [picture(patient, study, number, Twist.NONE, profile, "CT1") for number in numbers]
         if of_two_patients:
@@ -28,23 +31,28 @@ class Burner(Visited):
         disc = Wish(f"1.2.826.4711.9.{len(self.oracle.discs)}", profile, tuple(several))
         self.oracle.discs.append(disc)
         disc.created = self._succeeds(pacs.create(self.box.house.serving, disc)) is True
+        if at_once:
+            self._initiate(disc)
         self._then(0.5)
 
     @precondition(lambda self: self.oracle.discs)
     @rule(which=st.integers(0, 2))
     def the_pacs_initiates(self, which: int) -> None:
-        disc = self._disc(which)
+        self._initiate(self._disc(which))
+        self._then(0.5)
+
+    def _initiate(self, disc: Wish) -> None:
         before, disc.perhaps_initiated = disc.perhaps_initiated, True
         said = self._succeeds(pacs.act(self.box.house.serving, disc, pacs.INITIATE))
         disc.initiated = disc.initiated or said is True
         disc.perhaps_initiated = before or said is not False
-        self._then(0.5)
 
     @precondition(lambda self: self.oracle.discs)
     @rule(which=st.integers(0, 2))
     def the_pacs_cancels(self, which: int) -> None:
         disc = self._disc(which)
-        disc.taken_back(self._succeeds(pacs.act(self.box.house.serving, disc, pacs.CANCEL)))
+        said = self._succeeds(pacs.act(self.box.house.serving, disc, pacs.CANCEL))
+        disc.taken_back(said, self.loop.time())
         self._then(0.5)
 
     @precondition(lambda self: self.oracle.discs)

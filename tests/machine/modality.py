@@ -16,8 +16,14 @@ NOTHING: frozenset[str] = frozenset()
 
 
 class Modality(Visited):
-    @rule(patient=st.sampled_from("AAB"), study=st.sampled_from("112"), of_two=st.sampled_from([False, False, True]))
-    def a_step_begins(self, patient: str, study: str, of_two: bool) -> None:
+    @rule(
+        patient=st.sampled_from("AAB"),
+        study=st.sampled_from("112"),
+        of_two=st.sampled_from([False, False, True]),
+        images=st.integers(0, 3),
+    )
+    def a_step_begins(self, patient: str, study: str, of_two: bool, images: int) -> None:
+        """With images it is over at once."""
         studies = dict.fromkeys(
             picture(patient, one, 1, Twist.NONE, "SHARE", "CT1").study_uid for one in (study, "2" if of_two else study)
         )
@@ -25,6 +31,8 @@ class Modality(Visited):
         self.oracle.steps.append(step)
         step.begun = self._succeeds(pacs.begin_step(self.box.house.serving, step)) is True
         step.listed = (NOTHING,)
+        if images:
+            self._change(step, "COMPLETED", _uids(patient, study, images))
         self._then(0.5)
 
     @precondition(lambda self: self.oracle.steps)
@@ -38,7 +46,10 @@ class Modality(Visited):
     def a_step_goes_on(self, which: int, status: str, patient: str, study: str, images: int) -> None:
         """Without images: what it listed before holds."""
         step = self.oracle.steps[-1 - which % len(self.oracle.steps)]
-        uids = frozenset(picture(patient, study, n + 1, Twist.NONE, "SHARE", "CT1").uid for n in range(images))
+        self._change(step, status, _uids(patient, study, images))
+        self._then(0.5)
+
+    def _change(self, step: Step, status: str, uids: frozenset[str]) -> None:
         was_over, before = step.over, step.listed
         step.perhaps_completed = step.perhaps_completed or status == "COMPLETED"
         step.listed = (*before, uids) if uids else before
@@ -51,7 +62,6 @@ class Modality(Visited):
             step.listed = (uids,)
         step.over = step.over or (bool(status) and said is not False)
         step.completed = step.completed or (said is True and status == "COMPLETED")
-        self._then(0.5)
 
     @rule(
         profile=st.sampled_from(["LATER", *PROFILES]),
@@ -62,3 +72,7 @@ class Modality(Visited):
     def a_report_is_written(self, profile: str, patient: str, study: str, then: float) -> None:
         self.run(self._send(profile, [report(patient, study, profile, "RIS")], "RIS"))
         self._then(then)
+
+
+def _uids(patient: str, study: str, images: int) -> frozenset[str]:
+    return frozenset(picture(patient, study, n + 1, Twist.NONE, "SHARE", "CT1").uid for n in range(images))

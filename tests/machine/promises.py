@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections import defaultdict
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from appliance.core.completeness import Source
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from tests.machine.invariants import Invariants
 
 DAY_S = 86400.0
+NOTICED_WITHIN_S = 5.0  # that nobody wants it any more
 FINAL = {"done": StepState.COMPLETED, "failure": StepState.CANCELED, "cancelled": StepState.CANCELED}
 
 
@@ -227,11 +230,12 @@ class Promises:
 
     def _is_wanted(self, wanted: Wanted, profile: str) -> None:
         """When the archive is asked to send: somebody has asked for that, or has announced it."""
+        since = asyncio.get_running_loop().time() - NOTICED_WITHIN_S
+        wishes = [one for one in self._oracle.wishes if one.profile == profile]
+        wishes = [one for one in wishes if not one.surely_cancelled or one.cancelled_at > since]
         uids = {one.sop_instance_uid for one in wanted.instances}
-        studies = [set(wish.studies) for wish in self._oracle.wishes if wish.profile == profile]
-        named = [wish.uids for wish in self._oracle.wishes if wish.profile == profile and not wish.surely_cancelled]
-        named += [one.uids for one in self._oracle.perhaps_announced]
-        whole = any(wanted.study_uid in several for several in studies)
+        named = [one.uids for one in (*wishes, *self._oracle.perhaps_announced)]
+        whole = any(wanted.study_uid in one.studies for one in wishes)
         assert whole or (uids and uids <= set().union(*named)), f"nobody wants {wanted.study_uid} in {profile}"
 
     def _of_profile(self, profile: str) -> list[Acknowledged]:
@@ -294,6 +298,12 @@ class Promises:
             assert {expected, received} <= set(counts), f"{received} of {expected}, and the archive said {counts}"
         else:
             assert expected <= len(said[source]), f"{source} never named {expected} images"
+
+    def study_uids(self, keys: Iterable[bytes]) -> set[str]:
+        """Of studies that anything was sent of."""
+        sent = {one.study_uid for several in self._oracle.sent.values() for one in several}
+        wanted = set(keys)
+        return {uid for uid in sent if self._key_of(uid) in wanted}
 
     def _key_of(self, study_uid: str) -> bytes:
         return self._sealer.index("study", study_uid)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
 from appliance.formats.audit import Kind
-from tests.machine.archive import Temper
+from tests.machine.archive import Temper, accession
 from tests.machine.box import PROFILES
 from tests.machine.pictures import Twist, picture
 from tests.machine.visitors import REFUSED, Visited
@@ -18,26 +18,33 @@ from tests.machine.wishes import Wish
 class Puller(Visited):
     @rule(patient=st.sampled_from("AAB"), study=st.sampled_from("112"), images=st.integers(1, 3))
     def the_archive_gets_a_study(self, patient: str, study: str, images: int) -> None:
+        self._keep(patient, study, images)
+        self._then()
+
+    def _keep(self, patient: str, study: str, images: int) -> None:
         for number in range(1, images + 1):
             self.archive.keep(picture(patient, study, number, Twist.NONE, "SHARE", "PACS"))
-        self._then()
 
     @rule(temper=st.sampled_from(Temper))
     def the_archive(self, temper: Temper) -> None:
         self.archive.turn(temper)
         self._then(0.5)
 
-    @precondition(lambda self: self.box.settings.archive and self.archive.kept)
+    @precondition(lambda self: self.box.settings.archive)
     @rule(
         by_what=st.sampled_from(["accession", "accession", "study", "patient"]),
-        which=st.integers(0, 3),
+        patient=st.sampled_from("AAB"),
+        study=st.sampled_from("112"),
+        images=st.integers(0, 3),
         profile=st.sampled_from([*PROFILES]),
         all_=st.booleans(),
     )
-    def somebody_pulls(self, by_what: str, which: int, profile: str, all_: bool) -> None:
-        found = self.archive.studies()
-        one = found[which % len(found)]
-        value = {"accession": one.accession_number, "study": one.study_uid, "patient": one.patient_id}[by_what]
+    def somebody_pulls(self, by_what: str, patient: str, study: str, images: int, profile: str, all_: bool) -> None:
+        """As soon as the archive has it, or before."""
+        self._keep(patient, study, images)
+        found, example = self.archive.studies(), picture(patient, study, 1, Twist.NONE, profile, "PACS")
+        of = {"accession": accession(example), "study": example.study_uid, "patient": example.wristband}
+        value = of[by_what]
         meant = [it for it in found if value in (it.accession_number, it.study_uid, it.patient_id)]
         wish = Wish("", profile, studies=tuple(it.study_uid for it in meant))
         self.oracle.pulls.append(wish)

@@ -47,11 +47,18 @@ class Staff(Visited):
     async def _true_now(self) -> float:
         return self.time.true_now()
 
-    @rule(which=st.integers(0, 5), by=persons, without_report=st.booleans())
-    def staff_release_a_share(self, which: int, by: str, without_report: bool) -> None:
+    @rule(
+        which=st.integers(0, 5),
+        by=st.sampled_from([STAFF, *((one,) for one in STAFF)]),
+        without_report=st.booleans(),
+    )
+    def staff_release_a_share(self, which: int, by: tuple[str, ...], without_report: bool) -> None:
+        """One after the other."""
         share_id = self._share(which, held_first=True)
-        if share_id is None:
-            return
+        for one in by if share_id is not None else ():
+            self._release(share_id, one, without_report=without_report)
+
+    def _release(self, share_id: bytes, by: str, *, without_report: bool) -> None:
         before = self._approves(share_id, by)
         if without_report:
             self.oracle.waived |= self._studies_of(share_id)
@@ -100,8 +107,11 @@ class Staff(Visited):
         return before
 
     def _studies_of(self, share_id: bytes) -> set[str]:
-        self.truth.note_journal()
-        return {picture.study_uid for picture in self.truth.promises.pictures_of(share_id)}
+        """As the journal has them: what was durable and never acknowledged is there as well."""
+        rows = self.box.journal.look(
+            "SELECT study_key FROM study JOIN share ON share.id = study.share WHERE share_id = ?", share_id
+        )
+        return self.truth.promises.study_uids(row["study_key"] for row in rows)
 
     # -- slips ---------------------------------------------------------------------------------------------------------
 
@@ -127,11 +137,12 @@ class Staff(Visited):
         if not rows:
             return
         row = rows[which % len(rows)]
-        answer = self._ask("requests-cancel", None, id=row["id"])
+        answer = self.run(self._asked("requests-cancel", None, {"id": row["id"]}))
         said = None if answer is None else answer is not REFUSED and answer["state"] == "cancelled"
         for wish in self.oracle.wishes:
             if wish.number == row["id"] or self.truth.promises.request_key(wish.uid) == row["uid_key"]:
-                wish.taken_back(said)
+                wish.taken_back(said, self.loop.time())
+        self._then(0.5)
 
     @rule()
     def staff_look_at_the_status(self) -> None:

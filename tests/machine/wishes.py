@@ -21,6 +21,7 @@ class Wish:
     perhaps_initiated: bool = False  # no answer came
     cancelled: bool = False  # or perhaps
     surely_cancelled: bool = False  # acknowledged
+    cancelled_at: float = 0.0  # by the loop's clock
     old: bool = False  # the box may have forgotten it
 
     @property
@@ -34,10 +35,11 @@ class Wish:
     def is_for(self, picture: Picture) -> bool:
         return picture.uid in self.uids or picture.study_uid in self.studies
 
-    def taken_back(self, said: bool | None) -> None:
+    def taken_back(self, said: bool | None, now: float) -> None:
         """By whoever may; None: no answer came."""
         self.cancelled = self.cancelled or said is not False
-        self.surely_cancelled = self.surely_cancelled or said is True
+        if said and not self.surely_cancelled:
+            self.surely_cancelled, self.cancelled_at = True, now
 
 
 @dataclass(frozen=True)

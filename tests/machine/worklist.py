@@ -36,7 +36,7 @@ class Worklist(Visited):
     def the_ris_cancels(self, which: int) -> None:
         wish = self._workitem(which)
         answer = self.run(self._answered(pacs.cancel_workitem(self.box.house.serving, wish)))
-        wish.taken_back(None if answer is None else answer.status == 0)
+        wish.taken_back(None if answer is None else answer.status == 0, self.loop.time())
         self._then(0.5)
 
     @precondition(lambda self: self.oracle.workitems)
