@@ -54,13 +54,14 @@ class Modality(Visited):
         step.perhaps_completed = step.perhaps_completed or status == "COMPLETED"
         step.listed = (*before, uids) if uids else before
         said = self._succeeds(pacs.change_step(self.box.house.serving, step, status, uids))
-        assert said is not True or not was_over or step.old, "a step that is over was changed"
+        assert said is not True or not step.surely_over or step.old, "a step that is over was changed"
         assert said is not False or was_over or not step.begun or step.old, "a step that goes on was refused"
         if said is False:
             step.listed = before
         elif said and uids and status != "DISCONTINUED":
             step.listed = (uids,)
         step.over = step.over or (bool(status) and said is not False)
+        step.surely_over = step.surely_over or (bool(status) and said is True)
         step.completed = step.completed or (said is True and status == "COMPLETED")
 
     @rule(

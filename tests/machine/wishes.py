@@ -64,6 +64,7 @@ class Step:
     listed: tuple[frozenset[str], ...] = ()  # SOP Instance UIDs: each list that the box may have, the newest last
     begun: bool = False  # acknowledged
     over: bool = False  # completed or discontinued, or perhaps
+    surely_over: bool = False  # acknowledged
     completed: bool = False  # acknowledged
     perhaps_completed: bool = False
     old: bool = False
