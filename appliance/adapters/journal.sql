@@ -182,29 +182,29 @@ WHERE claim.source = :source AND claim.claim_key = :claim_key;
 -- name: claims_of_study
 -- One row a source: what several lists of it name is counted once.
 SELECT source, min(ended) AS ended, max(listed) AS listed,
-       CASE WHEN max(listed) = 1 THEN count(DISTINCT named.sop_key) ELSE max(expected) END AS expected,
-       count(DISTINCT CASE WHEN NOT EXISTS (
-           SELECT 1 FROM instance WHERE instance.sop_key = named.sop_key AND instance.duplicate = 0
-                                    AND instance.study = :study) THEN named.sop_key END) AS missing
-FROM claim LEFT JOIN claimed_instance AS named ON named.claim = claim.id
-WHERE claim.study_key = :study_key GROUP BY source
-UNION ALL
--- A list that names no study concerns those of which it names an image that is here.
-SELECT source, min(ended), 1, count(DISTINCT here) + count(DISTINCT absent), count(DISTINCT absent) FROM (
-    SELECT claim.source, claim.ended,
-           CASE WHEN EXISTS (
+       CASE WHEN max(listed) = 1 THEN count(DISTINCT sop_key) ELSE max(expected) END AS expected,
+       count(DISTINCT CASE WHEN NOT here THEN sop_key END) AS missing
+FROM (
+    SELECT claim.source, claim.ended, claim.listed, claim.expected, named.sop_key, EXISTS (
                SELECT 1 FROM instance WHERE instance.sop_key = named.sop_key AND instance.duplicate = 0
-                                        AND instance.study = :study) THEN named.sop_key END AS here,
-           CASE WHEN NOT EXISTS (
-               SELECT 1 FROM instance JOIN share ON share.id = instance.share
-               WHERE instance.sop_key = named.sop_key AND instance.duplicate = 0 AND share.state IN ('open', 'held'))
-           THEN named.sop_key END AS absent
+                                        AND instance.study = :study) AS here, 0 AS elsewhere
+    FROM claim LEFT JOIN claimed_instance AS named ON named.claim = claim.id
+    WHERE claim.study_key = :study_key
+    UNION ALL
+    -- A list that names no study concerns those of which it names an image that is here; not its other studies' images.
+    SELECT claim.source, claim.ended, 1, 0, named.sop_key, EXISTS (
+               SELECT 1 FROM instance WHERE instance.sop_key = named.sop_key AND instance.duplicate = 0
+                                        AND instance.study = :study), EXISTS (
+               SELECT 1 FROM instance JOIN share ON share.id = instance.share JOIN study ON study.id = instance.study
+               WHERE instance.sop_key = named.sop_key AND instance.duplicate = 0 AND share.state IN ('open', 'held')
+                 AND study.study_key != :study_key)
     FROM claim JOIN claimed_instance AS named ON named.claim = claim.id
     WHERE claim.study_key IS NULL AND (claim.ended = 1 OR claim.source != 'media-creation')  -- each wish is its own
       AND claim.id IN (
         SELECT other.claim FROM instance CROSS JOIN claimed_instance AS other ON other.sop_key = instance.sop_key
         WHERE instance.share = (SELECT share FROM study WHERE id = :study) AND instance.study = :study
           AND instance.duplicate = 0 AND EXISTS (SELECT 1 FROM claim WHERE study_key IS NULL)))
+WHERE here OR NOT elsewhere
 GROUP BY source;
 
 -- name: retract_announced

@@ -135,16 +135,11 @@ class Claims:
 
     def of_study(self, tx: Transaction, study: Row) -> list[Claim]:
         """One a source: lists of several notifications or performed steps are parts of one."""
-        found: dict[Source, Claim] = {}
-        for row in tx.all("claims_of_study", study=study["id"], study_key=study["study_key"]):
-            source = Source(row["source"])
-            claim = Claim(source, row["expected"], row["missing"], bool(row["listed"]), bool(row["ended"]))
-            before = found.get(source)
-            if before is not None:
-                expected, missing = before.expected + claim.expected, before.missing + claim.missing
-                claim = Claim(source, expected, missing, claim.listed, before.ended and claim.ended)
-            found[source] = claim
-        return list(found.values())
+        rows = tx.all("claims_of_study", study=study["id"], study_key=study["study_key"])
+        return [
+            Claim(Source(row["source"]), row["expected"], row["missing"], bool(row["listed"]), bool(row["ended"]))
+            for row in rows
+        ]
 
     def named(self, tx: Transaction, source: Source, uid: str) -> list[Named]:
         return self._opened(tx.all("named_by_claim", source=str(source), claim_key=self.key(source, uid)))

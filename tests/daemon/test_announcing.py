@@ -85,6 +85,14 @@ async def test_a_step_of_two_studies_concerns_those_whose_images_it_lists(box: H
     assert [row["source"][:6] for row in rows] == ["2 of 2", "1 of 1"]
 
 
+async def test_an_image_that_steps_of_one_study_and_of_two_list_is_counted_once(box: House) -> None:
+    await box.send(*images("A", 3))
+    for uid, studies in ((STEP, (STUDY,)), (f"{STEP}.2", (STUDY, Image(study="2").study_uid))):
+        await begin_step(box, *studies, uid=uid)
+        await change_step(box, "COMPLETED", images("A", 2), uid=uid)
+    assert await verdict(box, "complete") == "2 of 2 images, as the modality reported them; 1 more"
+
+
 @pytest.mark.parametrize("status", ["COMPLETED", "IN PROGRESS", "DISCONTINUED"])
 async def test_a_step_that_nobody_began_cannot_be_changed(box: House, status: str) -> None:
     assert (await change_step(box, status, images("A", 1))).status == 0x0112

@@ -11,6 +11,7 @@ from appliance.daemon import judging
 from appliance.daemon.judging import Judging, Named, verdicts
 from appliance.daemon.minting import When
 from appliance.ports import Row
+from tests.daemon.asking import create, initiate
 from tests.daemon.conftest import MakeHouse
 from tests.daemon.house import QUIET_S, House, Image, images, terms
 
@@ -207,6 +208,18 @@ async def test_a_request_for_images_of_another_study_does_not_concern_this_one(b
     await box.settled()
     box.clock.advance(QUIET_S + 1)
     assert "not checked" in (await study_is(box, "quiet"))["source"]
+
+
+async def test_an_image_of_the_study_that_is_in_another_share_is_missing_in_this_one(make_house: MakeHouse) -> None:
+    async with make_house(profiles={"SHARE": terms(), "OTHER": terms()}) as box:
+        box.start()
+        await box.send(Image(number=2, profile="OTHER"))
+        await box.settled()
+        await box.send(Image(number=1))
+        await create(box, *images("A", 2))
+        await initiate(box)
+        rows = await box.until_rows("studies", lambda rows: rows and rows[0]["verdict"], share=2, step_s=1.0)
+        assert rows[0]["source"] == "1 of 2 images, as they were asked for; 1 missing"
 
 
 async def test_a_withdrawn_claim_is_none(box: House) -> None:

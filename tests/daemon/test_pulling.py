@@ -330,7 +330,9 @@ async def test_instances_that_a_media_creation_request_names_are_looked_for_in_t
         assert ({one.sop_instance_uid for one in wanted.instances}, profile) == ({i.uid for i in THREE[1:]}, "SHARE")
 
 
-async def test_instances_that_came_to_another_profile_are_fetched_for_the_one_that_asks(make_pulled: MakePulled) -> None:
+async def test_instances_that_came_to_another_profile_are_fetched_for_the_one_that_asks(
+    make_pulled: MakePulled,
+) -> None:
     profiles = {"SHARE": terms(), "OTHER": terms()}
     async with make_pulled(GoodPacs(study_of(Image(), 3)), THREE, profiles=profiles) as pulled:
         await pulled.box.send(*images("A", 3, profile="OTHER"))

@@ -246,6 +246,7 @@ class Promises:
     def _verdicts_are_honest(self) -> None:
         """Never complete while something is missing that the best source names."""
         perhaps = {picture.uid for picture in self._oracle.unanswered}
+        perhaps_data = {picture.data for picture in self._oracle.unanswered}
         for row in self._box.journal.look(
             "SELECT study.study_key, share.share_id, study.verdict FROM study JOIN share ON share.id = study.share "
             "WHERE study.state = 'complete' AND share.state IN ('open', 'held')"
@@ -253,7 +254,8 @@ class Promises:
             share = self.pictures_of(row["share_id"])
             here = {one.uid for one in share if self._key_of(one.study_uid) == row["study_key"]}
             self._no_better_source_misses_any(row["study_key"], here, perhaps)
-            self._its_source_said_so(row["study_key"], json.loads(row["verdict"]), here, perhaps)
+            most = len({one.data for one in share if self._key_of(one.study_uid) == row["study_key"]} | perhaps_data)
+            self._its_source_said_so(row["study_key"], json.loads(row["verdict"]), most)
 
     def _no_better_source_misses_any(self, study_key: bytes, here: set[str], perhaps: set[str]) -> None:
         lists = [*self._oracle.discs, *self._oracle.workitems]
@@ -278,12 +280,10 @@ class Promises:
             missing = step.uids - here - perhaps if step.completed and len(step.studies) == 1 else frozenset()
             assert not missing, f"complete without {missing}, which {step.uid} has made"
 
-    def _its_source_said_so(
-        self, study_key: bytes, verdict: dict[str, object], here: set[str], perhaps: set[str]
-    ) -> None:
+    def _its_source_said_so(self, study_key: bytes, verdict: dict[str, object], most: int) -> None:
         """What a verdict says is what its source has said, and what is here."""
         received, expected = int(str(verdict["received"])), int(str(verdict["expected"]))
-        assert received <= len(here | perhaps), f"{received} images, of which {len(here | perhaps)} were sent"
+        assert received <= most, f"{received} images, of which {most} were sent"
         said: dict[str, set[str]] = defaultdict(set)
         for wish in [*self._oracle.discs, *self._oracle.workitems]:
             said[Source.MEDIA_CREATION] |= wish.uids if wish.perhaps_initiated else set()
