@@ -318,8 +318,17 @@ class Department(RuleBasedStateMachine):
         await self._settle()
         self.truth.check()
         self.truth.all_is_delivered()
+        self._all_may_send()
         await self.truth.verify_trail()
         await self.box.stop()
+
+    def _all_may_send(self) -> None:
+        """But for what a person must decide first."""
+        for sender in ("CT1", "MR1"):
+            peer = self.box.house.call(sender, "SHARE")
+            refused = self.box.house.receiving.refuse(peer) is not None
+            self.truth.promises.has_room(peer, refused=refused, settled=True)
+            self.box.house.receiving.closed(peer)
 
     async def _settle(self) -> None:
         end = self.loop.time() + SETTLED_WITHIN_S

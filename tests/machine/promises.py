@@ -261,8 +261,12 @@ class Promises:
         lists = [*self._oracle.discs, *self._oracle.workitems]
         concern = [one for one in lists if one.may_print and one.uids & (here | perhaps)]
         acknowledged = {one.picture.uid for one in self._oracle.acknowledged}
+        elsewhere = {
+            one.picture.uid for one in self._oracle.acknowledged if self._key_of(one.picture.study_uid) != study_key
+        }
         for one in concern:
-            missing = one.uids - perhaps - acknowledged
+            own = {picture.uid for picture in one.pictures if self._key_of(picture.study_uid) == study_key}
+            missing = (own - here - perhaps - elsewhere) | (one.uids - perhaps - acknowledged)
             sure = one.initiated and not (one.cancelled or one.old) and one.uids & (here - perhaps)
             assert not (sure and missing), f"complete without {missing}, which {one.uid} names"
         if concern:
