@@ -38,7 +38,7 @@ PROFILES = {
 }
 RECEIVERS = ("RIS", "PORTAL")  # that it can call
 MOST_OF_CT1, MOST_BYTES = 4_000, 8_000  # six images, and twice as many
-ARCHIVE_LOOK_S = 2.0
+ARCHIVE_LOOK_S = 4.0
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tests.machine.invariants import Invariants
 
 DAY_S = 86400.0
-NOTICED_WITHIN_S = 5.0  # that nobody wants it any more
+NOTICED_WITHIN_S = 7.0  # that nobody wants it any more
 FINAL = {"done": StepState.COMPLETED, "failure": StepState.CANCELED, "cancelled": StepState.CANCELED}
 
 
