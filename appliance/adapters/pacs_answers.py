@@ -59,7 +59,9 @@ def failed(service: str, status: int | None, destination: str) -> SlipwayError:
     if status == CANCELLED:
         return PacsUnreachableError(f"the PACS stopped in the middle ({code})", hint=AGAIN)
     if status in BUSY:
-        return PacsUnreachableError(f"the PACS cannot do it now ({code})", hint=f"{AGAIN} The log of the PACS tells why.")
+        return PacsUnreachableError(
+            f"the PACS cannot do it now ({code})", hint=f"{AGAIN} The log of the PACS tells why."
+        )
     summary, hint = f"the PACS cannot process {service} ({code})", "Its own log tells why."
     if status == DESTINATION_UNKNOWN:
         summary = f"the PACS does not know this box's AE title {destination} ({code})"
