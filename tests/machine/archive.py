@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from appliance.errors import PacsRefusedError, PacsUnreachableError, ReceiverUnreachableError
-from appliance.ports import FoundInstance, FoundStudy, Retrieved, StateReport, Wanted
+from appliance.ports import FoundInstance, FoundStudy, Report, Retrieved, StateReport, Wanted
 from tests.machine.pictures import Picture
 from tests.machine.world import ON_THE_WAY_S, Mains
 
@@ -140,12 +140,14 @@ class EarLine:
         self._ear = ear
         self._mains = mains
 
-    async def report(self, receiver: str, reports: Sequence[StateReport]) -> None:
+    async def report(self, receiver: str, reports: Sequence[Report]) -> None:
         await self._mains.flow()
         await asyncio.sleep(ON_THE_WAY_S)
         await self._mains.flow()
         if self._ear.deaf:
             raise ReceiverUnreachableError(f"nobody takes the connection to {receiver}")
         for report in reports:
+            if not isinstance(report, StateReport):
+                continue
             self._ear.told.setdefault((receiver, report.workitem_uid), []).append(str(report.state))
             self._ear.heard(report.workitem_uid, str(report.state))

@@ -157,7 +157,16 @@ class Box:
         """As `compose` does."""
         house, sealer = self.house, Sealer(KEY)
         desk = RequestDesk(house.journal, house.requests, house.requesting, house.bell)
-        wishes = RequestParts(house.claims, house.judging, house.requests, house.requesting, house.serving, desk)
+        wishes = RequestParts(
+            house.claims,
+            house.judging,
+            house.requests,
+            house.requesting,
+            house.serving,
+            desk,
+            house.gauging,
+            house.notices,
+        )
         parts = pacs_parts(
             house.journal,
             ArchiveLine(self.archive, self.mains, self.deliver),
@@ -182,6 +191,8 @@ class Box:
         reports = EventReports(
             house.journal,
             house.requests,
+            house.gauging,
+            house.notices,
             EarLine(self.ear, self.mains),
             house.bell,
             self.time.monotonic,

@@ -258,7 +258,10 @@ class Promises:
             self._its_source_said_so(row["study_key"], json.loads(row["verdict"]), most)
 
     def _no_better_source_misses_any(self, study_key: bytes, here: set[str], perhaps: set[str]) -> None:
+        rows = self._box.journal.look("SELECT uid_key FROM request WHERE state = 'failure'")
+        failed = {row["uid_key"] for row in rows}  # which claim nothing any more
         lists = [*self._oracle.discs, *self._oracle.workitems]
+        lists = [one for one in lists if self.request_key(one.uid) not in failed]
         concern = [one for one in lists if one.may_print and one.uids & (here | perhaps)]
         acknowledged = {one.picture.uid for one in self._oracle.acknowledged}
         elsewhere = {
