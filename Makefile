@@ -23,7 +23,8 @@ demo: setup      ## vault, box and virtual printer on this machine; ONCE=1 verif
 
 test: setup      ## every test that CI runs
 	@cd viewer && npm test --silent
-	@$(PY) -m pytest -q -m "not long"
+	@$(PY) -m pytest -q -m "not long and not alone" -n 2 --dist loadfile
+	@$(PY) -m pytest -q -m "not long and alone"
 
 test-long: setup ## the long ones as well
 	@$(PY) -m pytest -q --timeout 3600

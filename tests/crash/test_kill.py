@@ -23,7 +23,7 @@ from tests.fakes.printers import ConfirmingPrinter, JammedPrinter
 from tests.system.harness import Box, Vault, eventually, open_link
 
 KILLS = 10
-RESTART_S = 10.0
+RESTART_S = 30.0
 OPEN_TO_ALL = 'ae_title = "SHARE"\nquiet_seconds = 3600\nsecond_factor = "none"'
 
 

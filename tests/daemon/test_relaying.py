@@ -72,7 +72,7 @@ async def test_a_vault_that_is_down_stops_neither_reception_nor_the_box(make_hou
         several = images("A", 5)
         await box.send(*several)
         await box.until(lambda: vault.refused >= 3, step_s=1)
-        assert len(await box.rows("instances", share=1)) == 5
+        await box.until_rows("instances", lambda rows: len(rows) == 5, share=1)
         vault.up = True
         await box.settled()
         assert set(box.opened().datasets) == uids(several)

@@ -11,6 +11,8 @@ import pytest
 from tests.fakes.peers import RawPeer, RejectedError
 from tests.hostile.test_hostile import Victim, running, sockets
 
+pytestmark = pytest.mark.alone
+
 GREEDY, SECOND, THIRD = "127.0.0.2", "127.0.0.3", "127.0.0.4"
 TOO_MANY = (2, 3, 2)  # PS3.8 table 9-21: transient, presentation, local limit exceeded
 

@@ -25,6 +25,8 @@ from tests.fakes.peers import VERIFICATION, any_command
 from tests.synthetic import LITTLE, MR_SMALL, encode, header, pixels
 from tests.system.harness import Box, eventually, free_port
 
+pytestmark = pytest.mark.alone
+
 ROOT = Path(__file__).parents[2]
 MEGABYTE = 1 << 20
 BURST = 150  # stores that make one figure

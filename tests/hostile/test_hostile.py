@@ -19,6 +19,8 @@ import pytest
 
 from tests.fakes.peers import CT, LITTLE, AbortedError, RawPeer, any_command, associate_request
 
+pytestmark = pytest.mark.alone
+
 ROOT = Path(__file__).parents[2]
 MEGABYTE = 1 << 20
 

@@ -36,6 +36,8 @@ from tests.fakes.services import PromptServices
 from tests.fuzz.seeds import pdata
 from tests.hostile.flood import CLIENT_HELLO
 
+pytestmark = pytest.mark.alone
+
 CONTEXTS = [(CT, LITTLE), (MEDIA_CREATION, LITTLE), (STORAGE_COMMITMENT, LITTLE)]
 REJECTED = associate_request("ELSEWHERE", "CT1", [(CT, LITTLE)])
 ACCEPTED = associate_request("SHARE", "CT1", CONTEXTS)

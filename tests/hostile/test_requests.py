@@ -15,6 +15,8 @@ from appliance.dicom.negotiation import MEDIA_CREATION
 from tests.fakes.peers import CT, LITTLE, VERIFICATION, RawPeer, any_command
 from tests.hostile.test_flood import RealBox
 
+pytestmark = pytest.mark.alone
+
 ASKING = 8  # peers
 FOR_S = 5.0
 AT_MOST_S = 1.0  # for an image or an echo of another; 0.5 s on two busy cores

@@ -15,6 +15,8 @@ from tests.fakes.web_peers import WebPeer, file, multipart
 from tests.system.dicomweb import Sender, make_token, sender_to, settings
 from tests.system.harness import Box
 
+pytestmark = pytest.mark.alone
+
 FLOOD_S = 5.0
 ADDRESSES = 12
 ATTACKERS = 60

@@ -11,7 +11,9 @@ from appliance.adapters.spool import FileSpool
 from appliance.formats.sealed import Sealer
 from appliance.formats.spool_frame import Receipt
 from tests.fakes.spool import read_back
-from tests.system.harness import Box
+from tests.system.harness import Box, eventually
+
+WITHIN_S = 20.0
 
 
 @dataclass(frozen=True, order=True)
@@ -38,11 +40,15 @@ class Inbox:
 
     def __call__(self, calling: str) -> list[Instance]:
         """What came from that AE title, sorted."""
+        eventually(self._scanned, WITHIN_S, "a spool in which everything can be read")
+        return sorted(instance for title, instance in self._known.values() if title == calling)
+
+    def _scanned(self) -> bool:
+        """False where something is only half there: the box may be writing it now, for somebody else."""
         spool = FileSpool(self._folder, self._sealer)
         for receipt in spool.scan(self._known):
             self._known[receipt.stream_id] = (receipt.arrival.calling_ae_title, _instance(spool, receipt))
-        assert spool.unreadable == 0
-        return sorted(instance for title, instance in self._known.values() if title == calling)
+        return spool.unreadable == 0
 
 
 def _instance(spool: FileSpool, receipt: Receipt) -> Instance:

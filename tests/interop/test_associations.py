@@ -24,6 +24,8 @@ from tests.samples import sample
 from tests.system.harness import Box, eventually, run
 from tests.system.study import ct_series
 
+pytestmark = pytest.mark.alone
+
 MEGABYTE = 1 << 20
 
 

@@ -22,6 +22,7 @@ usual = partial(
 )
 
 
+@pytest.mark.timeout(600)
 def test_200_sequences_break_no_invariant() -> None:
     some = usual(max_examples=SEQUENCES, stateful_step_count=STEPS, derandomize=True)
     run_state_machine_as_test(Hospital, settings=some)

@@ -17,9 +17,12 @@ import pytest
 
 from tests.power.uml import KERNEL, run_guest
 
-pytestmark = pytest.mark.skipif(
-    platform.machine() != "x86_64" or not shutil.which(KERNEL), reason="Debian has user-mode-linux for x86_64 only"
-)
+pytestmark = [
+    pytest.mark.skipif(
+        platform.machine() != "x86_64" or not shutil.which(KERNEL), reason="Debian has user-mode-linux for x86_64 only"
+    ),
+    pytest.mark.alone,
+]
 
 SEED = int(os.environ.get("SLIPWAY_SEED", random.SystemRandom().randrange(1 << 30)))  # printed when something breaks
 BOOT_S = 60.0  # kernel, imports, vault, and the last disk that has to settle

@@ -22,12 +22,11 @@ MEMORY_MIB = 768
 DISK_BYTES = 6 << 30  # sparse; the box makes spare files only where that much is free
 
 _INIT = """#!/bin/sh
-export PATH=/usr/sbin:/usr/bin:/sbin:/bin PYTHONDONTWRITEBYTECODE=1 HOME=/run
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin PYTHONDONTWRITEBYTECODE=1 HOME=/run TMPDIR=/run/tmp
 mount -t proc proc /proc
 mount -t sysfs sys /sys
-mount -t tmpfs tmp /tmp
 mount -t tmpfs tmp /run
-mkdir /run/host
+mkdir /run/host /run/tmp
 mount -t hostfs host /run/host -o {folder}
 exec > /run/host/guest.log 2>&1
 ip link set lo up

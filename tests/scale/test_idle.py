@@ -14,6 +14,8 @@ from tests.fakes.peers import RawPeer
 from tests.scale.process import cpu_s
 from tests.system.harness import eventually, loop
 
+pytestmark = pytest.mark.alone
+
 MOST_OF_A_CORE = 0.005
 SETTLES_S = 5.0
 

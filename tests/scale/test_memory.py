@@ -20,6 +20,8 @@ from tests.scale.big import element_bytes, send_one
 from tests.scale.process import MB, most_resident
 from tests.system.harness import Box, Vault, eventually
 
+pytestmark = pytest.mark.alone
+
 MOST_BYTES = 128 << 20
 GIB = 1 << 30
 PROFILE = 'ae_title = "SHARE"\nquiet_seconds = 3600\nsecond_factor = "none"'

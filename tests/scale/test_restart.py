@@ -18,6 +18,8 @@ from tests.scale.filling import fill
 from tests.scale.process import MB, most_resident
 from tests.system.harness import Box, eventually
 
+pytestmark = pytest.mark.alone
+
 ANSWERS_WITHIN_S = 10.0
 MOST_BYTES = 512 * MB
 KEY = bytes(range(32))

@@ -81,10 +81,10 @@ def files_of(link: str, to: Path) -> list[Path]:
 
     def try_once() -> list[Path] | None:
         done = open_link(link, to, "", check=False)
-        value = json.loads(done.stdout) if done.returncode == 0 else {}
-        return (
-            [Path(file["path"]) for file in value["files"]] if value.get("written") == value.get("received") else None
-        )
+        if done.returncode != 0:
+            return None
+        value = json.loads(done.stdout)
+        return [Path(file["path"]) for file in value["files"]] if value["written"] == value["received"] else None
 
     return eventually(try_once, 60, "a share whose images are all there")
 
