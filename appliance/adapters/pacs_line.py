@@ -23,6 +23,7 @@ from pynetdicom.pdu_primitives import SOPClassExtendedNegotiation
 
 from appliance.adapters import pacs_answers
 from appliance.adapters.pacs import Archive, Counts, Patience
+from appliance.adapters.pacs_checkpoint import steady
 from appliance.adapters.pacs_proposals import Proposal
 from appliance.dicom import pdu
 from appliance.dicom.elements import DatasetError, Item, read
@@ -107,7 +108,7 @@ class Line:
         handlers: list[Any] = [(evt.EVT_CONN_OPEN, self._connected), (evt.EVT_DIMSE_RECV, self._collect)]
         if take is not None:
             handlers.append((evt.EVT_C_STORE, lambda event: take(event.request, str(event.context.transfer_syntax))))
-        return entity.associate(
+        association = entity.associate(
             self._address(),
             self._archive.port,
             contexts=[build_context(one.abstract_syntax, list(one.transfer_syntaxes)) for one in proposals],
@@ -116,6 +117,7 @@ class Line:
             ext_neg=_negotiation(proposals),
             evt_handlers=handlers,
         )
+        return steady(association)
 
     @staticmethod
     def _is_move(proposals: Sequence[Proposal]) -> bool:

@@ -20,6 +20,7 @@ from pynetdicom.sop_class import _STORAGE_CLASSES, Verification  # type: ignore[
 
 from appliance.adapters.acceptor import Acceptor
 from appliance.adapters.association import BUFFER_BYTES, Limits
+from appliance.adapters.pacs_checkpoint import steady
 from appliance.adapters.spool import FileSpool
 from appliance.formats.sealed import Sealer
 from appliance.ports import Spool
@@ -157,7 +158,7 @@ async def test_pynetdicom_stores_whatever_pdu_it_takes(door: Door, files: list[P
         ae.maximum_pdu_size = maximum
         ae.add_requested_context(MR_SMALL.sop_class, LITTLE)
         ae.add_requested_context(Verification)
-        association = ae.associate("127.0.0.1", door.port, ae_title="SHARE")
+        association = steady(ae.associate("127.0.0.1", door.port, ae_title="SHARE"))
         statuses = [association.send_c_echo().Status]
         statuses += [association.send_c_store(pydicom.dcmread(path)).Status for path in files]
         association.release()
@@ -174,7 +175,7 @@ async def test_128_presentation_contexts_are_all_answered(door: Door) -> None:
         for uid in list(_STORAGE_CLASSES.values())[:127]:
             ae.add_requested_context(uid)
         ae.add_requested_context(Verification)
-        association = ae.associate("127.0.0.1", door.port, ae_title="SHARE")
+        association = steady(ae.associate("127.0.0.1", door.port, ae_title="SHARE"))
         found = len(association.accepted_contexts), len(association.rejected_contexts)
         association.release()
         return found

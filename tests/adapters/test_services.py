@@ -15,6 +15,7 @@ from pydicom.dataset import Dataset
 from pynetdicom import AE
 
 from appliance.adapters.acceptor import Acceptor
+from appliance.adapters.pacs_checkpoint import steady
 from appliance.adapters.service_queue import MOST_WAITING
 from appliance.adapters.spool import FileSpool
 from appliance.dicom.dimse import CommandField, DatasetMemory
@@ -72,7 +73,7 @@ def call(port: int, work: Callable[[Any], T], syntax: str = EXPLICIT_LE, maximum
     ae.maximum_pdu_size = maximum
     for uid in ASKED:
         ae.add_requested_context(uid, [syntax])
-    association = ae.associate("127.0.0.1", port, ae_title="SHARE")
+    association = steady(ae.associate("127.0.0.1", port, ae_title="SHARE"))
     assert association.is_established
     try:
         return work(association)
@@ -193,7 +194,7 @@ async def test_without_services_their_contexts_are_not_accepted(tmp_path: Path) 
         ae = AE(ae_title="PACS")
         for uid in (*ASKED, VERIFICATION):
             ae.add_requested_context(uid)
-        association = ae.associate("127.0.0.1", port, ae_title="SHARE")
+        association = steady(ae.associate("127.0.0.1", port, ae_title="SHARE"))
         rejected = [(str(context.abstract_syntax), context.result) for context in association.rejected_contexts]
         association.release()
         return rejected

@@ -18,6 +18,7 @@ from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPu
 from appliance import config
 from appliance.adapters.acceptor import Acceptor
 from appliance.adapters.association import Limits
+from appliance.adapters.pacs_checkpoint import steady
 from appliance.adapters.spool import FileSpool
 from appliance.daemon.compose import compose
 from appliance.formats.sealed import Sealer
@@ -62,7 +63,7 @@ class Modality:
 
     def ask(self, port: int, *requests: Dataset, action: int = 1, instance: str = INSTANCE) -> list[int]:
         handlers: list[Any] = [(evt.EVT_N_EVENT_REPORT, self._on_report)]
-        association = self.ae.associate("127.0.0.1", port, ae_title="SHARE", evt_handlers=handlers)
+        association = steady(self.ae.associate("127.0.0.1", port, ae_title="SHARE", evt_handlers=handlers))
         statuses = []
         for request in requests:
             self._reported.clear()
@@ -76,7 +77,7 @@ class Modality:
         return statuses
 
     def contexts(self, port: int) -> tuple[list[str], list[tuple[str, int]]]:
-        association = self.ae.associate("127.0.0.1", port, ae_title="SHARE")
+        association = steady(self.ae.associate("127.0.0.1", port, ae_title="SHARE"))
         accepted = [str(context.abstract_syntax) for context in association.accepted_contexts]
         rejected = [(str(context.abstract_syntax), context.result) for context in association.rejected_contexts]
         association.release()

@@ -25,6 +25,7 @@ from pynetdicom import AE
 from appliance.adapters.acceptor import Acceptor
 from appliance.adapters.association import Limits
 from appliance.adapters.dicom_tls import server_context
+from appliance.adapters.pacs_checkpoint import steady
 from appliance.adapters.spool import FileSpool
 from appliance.daemon.peers import KnownPeer, Peers, UnknownPeers
 from appliance.dicom.pdu import CALLING_AE_UNKNOWN, AssociateRequest, Rejection
@@ -293,7 +294,7 @@ async def test_pynetdicom_stores_bit_for_bit(
         ae = AE(ae_title="CT1")
         ae.add_requested_context(MR_SMALL.sop_class, LITTLE)
         context = trusting(hospital, "right", version)
-        association = ae.associate("127.0.0.1", port, ae_title="SHARE", tls_args=(context, "127.0.0.1"))
+        association = steady(ae.associate("127.0.0.1", port, ae_title="SHARE", tls_args=(context, "127.0.0.1")))
         assert association.is_established
         statuses = [association.send_c_store(pydicom.dcmread(path)).Status for path in files]
         association.release()

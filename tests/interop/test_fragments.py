@@ -9,6 +9,7 @@ import pytest
 from pynetdicom import AE
 from pynetdicom.sop_class import DigitalXRayImageStorageForPresentation, Verification  # type: ignore[attr-defined]
 
+from appliance.adapters.pacs_checkpoint import steady
 from tests.interop.inbox import Inbox
 from tests.interop.requestor import CT, LITTLE, Requestor, fragment, pdu, store_command, user_information
 from tests.interop.tap import Tap
@@ -124,7 +125,7 @@ def test_a_sender_that_honours_our_length_uses_it_and_goes_not_beyond(box: Box, 
     ae.add_requested_context(DigitalXRayImageStorageForPresentation, LITTLE)
     ae.add_requested_context(Verification)
     with Tap(box.port) as tap:
-        association = ae.associate("127.0.0.1", tap.port, ae_title="SHARE")
+        association = steady(ae.associate("127.0.0.1", tap.port, ae_title="SHARE"))
         assert association.send_c_store(sample("generated/dx_explicit").path).Status == 0
         assert association.send_c_echo().Status == 0
         association.release()

@@ -18,6 +18,7 @@ from pynetdicom.pdu_primitives import (
 )
 from pynetdicom.sop_class import _STORAGE_CLASSES
 
+from appliance.adapters.pacs_checkpoint import steady
 from tests.interop.inbox import Inbox, Instance
 from tests.interop.requestor import (
     BOTH,
@@ -120,7 +121,7 @@ def test_pynetdicom_with_all_that_it_can_negotiate(box: Box, inbox: Inbox) -> No
     ae.add_requested_context(CT, image.transfer_syntax)
     role = build_role(CT, scu_role=True, scp_role=True)
     asked: list[Any] = [window, extended, common, identity, role]
-    association = ae.associate("127.0.0.1", box.port, ae_title="SHARE", ext_neg=asked)
+    association = steady(ae.associate("127.0.0.1", box.port, ae_title="SHARE", ext_neg=asked))
     assert association.is_established
     agreed = association.acceptor.asynchronous_operations
     assert association.send_c_store(image.path).Status == 0

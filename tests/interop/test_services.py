@@ -16,6 +16,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
     StorageCommitmentPushModelInstance,
 )
 
+from appliance.adapters.pacs_checkpoint import steady
 from tests.interop.orthanc import Orthanc
 from tests.interop.senders import PIXELMED, SENDERS
 from tests.interop.tap import Tap, elements, values
@@ -97,7 +98,7 @@ def test_pynetdicom_gets_no_promise_for_what_it_has_just_stored(box: Box) -> Non
     ae.add_requested_context(image.sop_class, image.transfer_syntax)
     ae.add_requested_context(StorageCommitmentPushModel)
     handlers: list[Any] = [(evt.EVT_N_EVENT_REPORT, on_report)]
-    association = ae.associate("127.0.0.1", box.port, ae_title="SHARE", evt_handlers=handlers)
+    association = steady(ae.associate("127.0.0.1", box.port, ae_title="SHARE", evt_handlers=handlers))
     assert association.send_c_store(image.path).Status == 0
     status, _ = association.send_n_action(
         commitment_of(image.sop_class, image.sop_instance),

@@ -21,6 +21,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
     UPSGlobalSubscriptionInstance,
 )
 
+from appliance.adapters.pacs_checkpoint import steady
 from tests.fakes.printers import ConfirmingPrinter
 from tests.samples import meta
 from tests.system.harness import Box, Vault, dcmsend, eventually, loop, open_all
@@ -55,7 +56,7 @@ def patient(tmp_path: Path, printer: ListeningPrinter) -> Iterator[Box]:
 def calling(box: Box, sop_class: str) -> Iterator[Association]:
     ae = AE(ae_title="PACS")
     ae.add_requested_context(sop_class)
-    association = ae.associate("127.0.0.1", box.port, ae_title="SHARE")
+    association = steady(ae.associate("127.0.0.1", box.port, ae_title="SHARE"))
     assert association.is_established
     try:
         yield association
