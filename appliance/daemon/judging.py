@@ -84,10 +84,11 @@ class Claims:
     def end(self, tx: Transaction, source: Source, uid: str) -> list[bytes]:
         """Its list counts from now on; keys of the studies that this concerns."""
         tx.do("end_claim", source=str(source), claim_key=self.key(source, uid))
-        return self._concerned(tx, source, self.key(source, uid))
+        return self.concerned(tx, source, uid)
 
-    @staticmethod
-    def _concerned(tx: Transaction, source: Source, key: bytes) -> list[bytes]:
+    def concerned(self, tx: Transaction, source: Source, uid: str) -> list[bytes]:
+        """Keys of the studies of which it says something."""
+        key = self.key(source, uid)
         row = tx.first("claim_by_key", source=str(source), claim_key=key)
         if row is not None and row["study_key"] is not None:
             return [row["study_key"]]
@@ -129,7 +130,7 @@ class Claims:
 
     def withdraw(self, tx: Transaction, source: Source, uid: str) -> list[bytes]:
         """It claims nothing any more; keys of the studies that others have to be heard about."""
-        concerned = self._concerned(tx, source, self.key(source, uid))
+        concerned = self.concerned(tx, source, uid)
         tx.do("drop_claims", source=str(source), claim_key=self.key(source, uid))
         return concerned
 

@@ -137,7 +137,10 @@ class Requesting:
             lacks = why == NO_INSTANCE
             source, profile = Source.MEDIA_CREATION, request.row["profile"]
             missing = self._claims.missing(tx, source, request.uid, profile) if lacks else []
+            concerned = self._claims.concerned(tx, source, request.uid)
             self._claims.name(tx, source, request.uid, "", missing, ended=False)
+            for study_key in concerned:
+                self._judging.heard(tx, study_key)
 
     def _hand_out(self, tx: Transaction, request: Request, share: Row) -> None:
         self._requests.advance(tx, request, RequestEvent.GATHERED)

@@ -211,6 +211,20 @@ async def test_what_was_taken_back_leaves_the_word_to_others(make_house: MakeHou
         assert study["source"] == "2 of 3 images, as the PACS announced them; 1 missing"
 
 
+async def test_what_failed_leaves_the_word_to_others(make_house: MakeHouse) -> None:
+    async with make_house(profiles={"OTHER": terms(), "SHARE": terms(when=When.REQUEST)}) as box:
+        box.start()
+        await asking.announce(box, *images("A", 3))
+        await box.send(*images("A", 2, profile="OTHER"))
+        await asking.create(box, *images("A", 2))
+        await asking.initiate(box)
+        await box.until_rows("studies", lambda rows: rows and rows[0]["state"] == "complete", share=1, step_s=0.3)
+        box.clock.advance(MISSING_FOR_S + 1)
+        await asking.until_told(box, "FAILURE")
+        (study,) = await box.until_rows("studies", lambda rows: rows[0]["state"] == "quiet", share=1, step_s=1.0)
+        assert study["source"] == "2 of 3 images, as the PACS announced them; 1 missing"
+
+
 async def test_a_clock_that_goes_back_keeps_no_request_waiting(robot: House) -> None:
     await robot.send(Image())
     await ask(robot, *images("A", 2))

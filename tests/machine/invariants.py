@@ -198,10 +198,11 @@ class Invariants:
 
     def _acknowledged_is_there(self) -> None:
         self._files = set(self._box.spool.files())
-        for one in self._oracle.acknowledged[self._listened :]:
+        for one in (*self._oracle.acknowledged[self._listened :], *self._oracle.durable):
             self._alike[one.picture.data].append(one)
             self._note_ciphertext(one.ciphertext)
         self._listened = len(self._oracle.acknowledged)
+        self._oracle.durable.clear()
         if self._box.lives != self._life:
             self._read_back()
         for one in self._oracle.acknowledged:

@@ -28,6 +28,7 @@ class Acknowledged:
 class Oracle:
     sent: dict[bytes, set[Picture]] = field(default_factory=dict)  # by dataset
     acknowledged: list[Acknowledged] = field(default_factory=list)
+    durable: list[Acknowledged] = field(default_factory=list)  # and nobody was told so
     unanswered: list[Picture] = field(default_factory=list)  # sent, and not acknowledged: there, whole, or not
 
     # What staff have said; share ids.

@@ -72,8 +72,8 @@ class WebSender(Visited):
         await asyncio.wait([work], timeout=ANSWERED_WITHIN_S)
         assert work.done() or box.mains.is_cut, "the sender gets no answer"
         box.house.receiving.closed(peer)
-        if work.done() and work.result():
-            self._note(several, reception.receipts)
+        if work.done():
+            self._note(several, reception.receipts, answered=work.result())
 
     async def _store_all(self, storing: Storing, several: list[Picture], *, breaks: bool) -> bool:
         """Whether its sender hears what became of them."""
@@ -86,16 +86,19 @@ class WebSender(Visited):
         assert storing.report.stored + storing.report.failed == len(several)
         return True
 
-    def _note(self, several: list[Picture], receipts: list[Receipt]) -> None:
+    def _note(self, several: list[Picture], receipts: list[Receipt], *, answered: bool) -> None:
         stored = {receipt.arrival.sop_instance_uid: receipt for receipt in receipts}
         for what in several:
             receipt = stored.get(what.uid)
-            if receipt is None:
+            if receipt is not None:
+                one = Acknowledged(what, receipt, b"".join(map(self.box.spool.read, receipt.pieces)))
+                if answered:
+                    self.oracle.acknowledge(one)
+                else:
+                    self.oracle.durable.append(one)
+            elif answered:
                 self.oracle.refuse(what)
                 self.truth.promises.may_be_refused()
-            else:
-                ciphertext = b"".join(map(self.box.spool.read, receipt.pieces))
-                self.oracle.acknowledge(Acknowledged(what, receipt, ciphertext))
 
 
 async def _body(several: list[Picture], *, breaks: bool) -> AsyncIterator[bytes]:
