@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -29,6 +30,8 @@ def main() -> int:
     parser.add_argument("--once", action="store_true", help="verify and exit")
     once = parser.parse_args().once
     folder = Path(tempfile.mkdtemp(prefix="slipway-demo-"))
+    for ended in (signal.SIGINT, signal.SIGTERM):  # from a script SIGINT is ignored, and vault and box would go on
+        signal.signal(ended, signal.default_int_handler)
     try:
         with loop(folder) as (vault, box):
             _show(folder, vault, box, once=once)
