@@ -151,7 +151,7 @@ _INFO = {
     Info.CHECK_MCD_SRV: "the printer does not answer, or has an error that a person at it cannot clear",
     Info.NO_INSTANCE: "FAILURE: instances never came; they are in Failed SOP Sequence",
     Info.NOT_SUPPORTED: "FAILURE: the instances are of more than one patient or visit",
-    Info.PROC_FAILURE: "FAILURE: its share was revoked",
+    Info.PROC_FAILURE: "FAILURE: its share was revoked, or its time was over before a slip came out",
     Info.UNKNOWN: "FAILURE for another reason",
 }
 

@@ -19,7 +19,7 @@ LIST_LIMIT = 200
 WHY_FAILED = {
     "NO_INSTANCE": "images that it names never came; send them, and ask again",
     "NOT_SUPPORTED": "its images are of more than one patient or visit; ask for each by itself",
-    "PROC_FAILURE": "its share was revoked",
+    "PROC_FAILURE": "its share was revoked, or its time was over before a slip came out",
 }
 
 

@@ -177,10 +177,10 @@ class Requesting:
         return any(slip["state"] in (*OUT, SlipState.PRINTING) for slip in tx.all("slips_of_share", share=share))
 
     def _creating(self, tx: Transaction, request: Request) -> bool:
-        share = tx.one("share", id=request.row["share"])
-        if share["state"] == ShareState.REVOKED:
-            self._fail(tx, request, PROC_FAILURE)
-        elif share["state"] != ShareState.HELD and self.pieces(tx, request) and not self._relaying(tx, share):
+        share, pieces = tx.one("share", id=request.row["share"]), self.pieces(tx, request)
+        if share["state"] == ShareState.REVOKED or (share["state"] == ShareState.CLOSED and not pieces):
+            self._fail(tx, request, PROC_FAILURE)  # closed without paper: its link's time was over before a slip came
+        elif share["state"] != ShareState.HELD and pieces and not self._relaying(tx, share):
             self._requests.advance(tx, request, RequestEvent.HANDED_OUT)
         else:
             return False

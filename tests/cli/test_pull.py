@@ -12,6 +12,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -121,10 +122,13 @@ def test_what_is_not_a_terminal_gets_the_end_only(make_box: MakeBox) -> None:
 
 def test_ctrl_c_leaves_it_going_and_says_so(make_box: MakeBox) -> None:
     box = make_box(pull=[PENDING | {"already": False}], pull_show=[under_way(132)])
-    process = subprocess.Popen(box.pull("--study", "1.2.3"), stdout=subprocess.PIPE, text=True)
-    eventually(lambda: len(box.asked) > 2, WITHIN_S, "it has asked")
-    process.send_signal(signal.SIGINT)
-    out, _ = process.communicate(timeout=WITHIN_S)
+    # As in a terminal: whoever is started in the background by a script ignores SIGINT, and so would its children.
+    at_a_terminal = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    command = box.pull("--study", "1.2.3")
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=at_a_terminal) as process:
+        eventually(lambda: len(box.asked) > 2, WITHIN_S, "it has asked")
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=WITHIN_S)
     assert process.returncode == 130
     assert "Request 7 goes on by itself: slipway pull list. To end it: slipway pull cancel 7" in out
     assert [name for name, _ in box.asked if name not in ("pull", "pull-show")] == []

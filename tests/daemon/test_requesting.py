@@ -260,3 +260,14 @@ async def test_images_that_nobody_asked_for_in_their_visit_are_given_up(robot: H
     await robot.until_rows("shares", lambda rows: rows[0]["state"] == "revoked", limit=9)
     await robot.settled()
     assert all(share.deleted for share in robot.vault.shares.values())
+
+
+async def test_a_request_whose_slip_never_came_out_fails_when_its_time_is_over(make_house: MakeHouse) -> None:
+    async with make_house(profiles={"SHARE": terms(when=When.REQUEST, interlock=True)}) as box:
+        box.start()
+        await box.send(*images("A", 2))
+        await ask(box, *images("A", 2))
+        await box.until_rows("slips_at_interlock", lambda rows: len(rows) == 1)
+        box.vault_time[0] = box.vault.live_links[0].expires_at + 15 * 24 * 3600.0  # its grace is 14 days
+        failed = await is_in(box, RequestState.FAILURE, step_s=3600.0)
+        assert failed.row["info"] == "PROC_FAILURE"
