@@ -245,5 +245,6 @@ async def test_rows_of_delivered_shares_are_dropped_and_the_lists_still_count(ma
         story = await box.operating.command("shares-show", {"id": listed["id"]})
         assert (story["images"], story["at_vault"]) == (5, 5)
         assert await box.rows("stored_objects", share=1) == []
+        await box.until(lambda: not box.receiving.behind)
     async with make_house(vault=box.vault, clock=box.clock) as again:
         assert await again.recover() == 0
