@@ -103,12 +103,7 @@ def compose(settings: Settings, printer_sockets: Path | None = None) -> Box:
     status_slips = _status_slips(ground, vault, paper, operating)
     scanning = _scanning(settings, paper.interlock, pacs, status_slips) if settings.scanner.device else None
     operating.also({"slips-release-wristband": paper.interlock.release, "status-print": status_slips.print_status})
-    troubles |= {
-        "audit_error": lambda: cloud.delivering.last_error if cloud.delivering else "",
-        "scanner_error": lambda: scanning.trouble if scanning else "",
-        "pacs_error": lambda: pacs.watch.trouble if pacs else "",
-        "senders_without_token": lambda: ", ".join(reception.without_token),
-    }
+    troubles |= _troubles(cloud, reception, scanning, pacs)
     return Box(
         settings=settings,
         spool=ground.spool,
@@ -138,6 +133,18 @@ def compose(settings: Settings, printer_sockets: Path | None = None) -> Box:
 
 
 # -- parts of more than one side ---------------------------------------------------------------------------------------
+
+
+def _troubles(
+    cloud: CloudParts, reception: ReceptionParts, scanning: Scanning | None, pacs: PacsParts | None
+) -> dict[str, Callable[[], str]]:
+    """What health asks each side; "" where it is well, or is not there."""
+    return {
+        "audit_error": lambda: cloud.delivering.last_error if cloud.delivering else "",
+        "scanner_error": lambda: scanning.trouble if scanning else "",
+        "pacs_error": lambda: pacs.watch.trouble if pacs else "",
+        "senders_without_token": lambda: ", ".join(reception.without_token),
+    }
 
 
 def _wishes(ground: Ground, paper: PaperParts) -> RequestParts:
